@@ -1,0 +1,68 @@
+import { randomUUID } from 'node:crypto';
+import type { Socket } from 'node:net';
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Logger } from 'pino';
+import { Config } from './config/config.js';
+import { LatchkeyError, malformed } from './errors.js';
+import { BODY_LIMIT, useBodyParsers } from './http/body-parsers.js';
+import { serveDocs } from './http/docs/docs.js';
+import { ErrorFilter, toWire } from './http/error-filter.js';
+import { checkMediaType } from './http/media-type.js';
+import { createDocument } from './http/openapi.js';
+import { useRequestLog } from './http/request-log.js';
+import { useSecurityHeaders } from './http/security-headers.js';
+import { validationPipe } from './http/validation.js';
+
+const errors = new ErrorFilter();
+
+/** The HTTP server, with every limit and timeout set. Milliseconds. */
+export function createAdapter(): FastifyAdapter {
+  return new FastifyAdapter({
+    bodyLimit: BODY_LIMIT,
+    requestTimeout: 30_000,
+    keepAliveTimeout: 72_000, // longer than the usual 60 s of a load balancer
+    http: { headersTimeout: 10_000, connectionsCheckingInterval: 5_000 },
+    genReqId: () => randomUUID(),
+    requestIdHeader: false,
+    disableRequestLogging: true,
+    return503OnClosing: false, // what comes in on an open connection is still answered
+    forceCloseConnections: 'idle',
+    frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) =>
+      errors.write(error, request, reply),
+    clientErrorHandler: answerRawSocket,
+  });
+}
+
+/** All that stands between a socket and a handler: the same for the program and its tests. */
+export async function configureApp(app: NestFastifyApplication, log: Logger): Promise<void> {
+  const config = app.get(Config);
+  const fastify = app.getHttpAdapter().getInstance();
+  useBodyParsers(fastify);
+  useSecurityHeaders(fastify, config.issuer);
+  useRequestLog(fastify, log);
+  fastify.addHook('onRequest', checkMediaType);
+  if (config.corsOrigins.length > 0) {
+    app.enableCors({ origin: [...config.corsOrigins], maxAge: 600 });
+  }
+  app.useGlobalPipes(validationPipe());
+  app.useGlobalFilters(errors);
+  if (config.docs) serveDocs(fastify, createDocument(app));
+  await app.init();
+}
+
+/** A request that is no HTTP, or whose headers are too large, never becomes a request. */
+function answerRawSocket(error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
+  const { status, body } = toWire(
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? new LatchkeyError('headers_too_large', 'request_too_large', 'The headers are too large')
+      : malformed('The request is malformed'),
+  );
+  const text = JSON.stringify(body);
+  socket.end(
+    `HTTP/1.1 ${status} Bad Request\r\nContent-Type: application/json; charset=utf-8\r\n` +
+      `Content-Length: ${Buffer.byteLength(text)}\r\nX-Content-Type-Options: nosniff\r\n` +
+      `Connection: close\r\n\r\n${text}`,
+  );
+}

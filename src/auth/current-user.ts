@@ -1,0 +1,12 @@
+import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
+import type { FastifyRequest } from 'fastify';
+import type { Principal } from '../tokens/principal.js';
+
+export type { Principal };
+
+/** The caller of a handler under `JwtAuthGuard`, as a `Principal`. */
+export const CurrentUser = createParamDecorator((_: unknown, context: ExecutionContext) => {
+  const { user } = context.switchToHttp().getRequest<FastifyRequest & { user?: Principal }>();
+  if (user === undefined) throw new Error('@CurrentUser() needs @UseGuards(JwtAuthGuard)');
+  return user;
+});

@@ -1,0 +1,160 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { availableParallelism, totalmem } from 'node:os';
+import { dirname, resolve } from 'node:path';
+import { parseEnv } from 'node:util';
+import { plainToInstance } from 'class-transformer';
+import { validateSync } from 'class-validator';
+import { seconds } from './duration.js';
+import { refusals } from './refusals.js';
+import { Settings } from './settings.js';
+
+export type DatabaseLocation =
+  | { kind: 'sqlite'; file: string; directory: string; secretFile: string }
+  | { kind: 'postgres'; url: string };
+
+/** The settings in the form the program uses, read once at start and frozen. */
+export class Config {
+  readonly port: number;
+  readonly host: string;
+  readonly database: DatabaseLocation;
+  /** The exact `iss` of every token; an origin, without a trailing slash. */
+  readonly issuer: string;
+  readonly jwtSecret: string | undefined;
+  readonly jwtSecretPrevious: string | undefined;
+  readonly signingAlgorithm: 'ES256' | 'RS256';
+  readonly keyEncryptionSecret: string | undefined;
+  readonly keyEncryptionSecretPrevious: string | undefined;
+  /** Seconds. */
+  readonly accessTokenTtl: number;
+  /** Seconds. */
+  readonly sessionTtl: number;
+  /** Milliseconds. */
+  readonly revocationMaxStaleness: number;
+  readonly registrationOpen: boolean;
+  readonly passwordGrant: boolean;
+  readonly passwordMinLength: number;
+  readonly argon2: Argon2Parameters;
+  /** How many passwords are hashed at the same moment. */
+  readonly concurrentHashes: number;
+  readonly corsOrigins: readonly string[];
+  readonly docs: boolean;
+  readonly logLevel: Settings['LOG_LEVEL'];
+
+  constructor(settings: Settings) {
+    this.port = settings.PORT;
+    this.host = settings.HOST;
+    this.database = databaseLocation(settings.DATABASE_URL);
+    this.issuer = settings.ISSUER ?? `http://localhost:${settings.PORT}`;
+    this.jwtSecret = settings.JWT_SECRET;
+    this.jwtSecretPrevious = settings.JWT_SECRET_PREVIOUS;
+    this.signingAlgorithm = settings.SIGNING_ALGORITHM ?? 'ES256';
+    this.keyEncryptionSecret = settings.KEY_ENCRYPTION_SECRET;
+    this.keyEncryptionSecretPrevious = settings.KEY_ENCRYPTION_SECRET_PREVIOUS;
+    this.accessTokenTtl = seconds(settings.ACCESS_TOKEN_TTL);
+    this.sessionTtl = seconds(settings.SESSION_TTL);
+    this.revocationMaxStaleness = seconds(settings.REVOCATION_MAX_STALENESS) * 1000;
+    this.registrationOpen = settings.REGISTRATION === 'open';
+    this.passwordGrant = settings.PASSWORD_GRANT === 'on';
+    this.passwordMinLength = settings.PASSWORD_MIN_LENGTH;
+    this.argon2 = Object.freeze({
+      memoryCost: settings.ARGON2_MEMORY_KIB,
+      timeCost: settings.ARGON2_TIME,
+      parallelism: settings.ARGON2_PARALLELISM,
+    });
+    this.concurrentHashes = availableParallelism();
+    this.corsOrigins = Object.freeze(splitList(settings.CORS_ORIGINS));
+    this.docs = settings.DOCS === 'on';
+    this.logLevel = settings.LOG_LEVEL;
+    Object.freeze(this);
+  }
+}
+
+export interface Argon2Parameters {
+  /** KiB. */
+  memoryCost: number;
+  /** Passes. */
+  timeCost: number;
+  parallelism: number;
+}
+
+/** Every fault in the settings, each by the name of its variable and never by its value. */
+export class ConfigError extends Error {
+  constructor(readonly faults: readonly string[]) {
+    super(`The settings are not valid:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`);
+    this.name = 'ConfigError';
+  }
+}
+
+type Environment = Record<string, string | undefined>;
+
+/**
+ * Validates the environment as a whole.
+ * @throws ConfigError with all faults at once
+ */
+export function loadConfig(environment: Environment): Config {
+  const settings = plainToInstance(Settings, known(environment), { exposeDefaultValues: true });
+  const invalid = validateSync(settings).map(
+    ({ property, constraints }) => `${property} ${Object.values(constraints ?? {})[0]}`,
+  );
+  const faults = [
+    ...invalid,
+    ...refusals(settings, {
+      // A test hashes with parameters that would be negligent anywhere else.
+      test: environment['NODE_ENV'] === 'test',
+      memory: process.constrainedMemory() || totalmem(),
+      concurrentHashes: availableParallelism(),
+    }).filter((fault) => !invalid.some((other) => other.split(' ')[0] === fault.split(' ')[0])),
+  ];
+  if (faults.length > 0) throw new ConfigError(faults);
+  return new Config(settings);
+}
+
+/** The process environment over the `.env` file of the working directory, if there is one. */
+export function readEnvironment(): Environment {
+  const file = resolve('.env');
+  const inDevelopment = process.env['NODE_ENV'] !== 'production';
+  const fromFile = inDevelopment && existsSync(file) ? parseEnv(readFileSync(file, 'utf8')) : {};
+  return { ...fromFile, ...process.env };
+}
+
+/** Only our own variables; an empty one counts as unset, as compose files write it. */
+function known(environment: Environment): Partial<Record<keyof Settings, string>> {
+  return Object.fromEntries(
+    Object.keys(new Settings())
+      .concat(OPTIONAL)
+      .map((name) => [name, environment[name]])
+      .filter(([, value]) => value !== undefined && value !== ''),
+  ) as Partial<Record<keyof Settings, string>>;
+}
+
+/** The settings without a default: they are no own properties of a fresh `Settings`. */
+const OPTIONAL = [
+  'ISSUER',
+  'JWT_SECRET',
+  'JWT_SECRET_PREVIOUS',
+  'SIGNING_ALGORITHM',
+  'KEY_ENCRYPTION_SECRET',
+  'KEY_ENCRYPTION_SECRET_PREVIOUS',
+  'CORS_ORIGINS',
+] as const satisfies (keyof Settings)[];
+
+/** All variables that are read, by name. */
+export const SETTING_NAMES: readonly string[] = [...Object.keys(new Settings()), ...OPTIONAL];
+
+function databaseLocation(url: string): DatabaseLocation {
+  if (!url.startsWith('sqlite:')) return { kind: 'postgres', url };
+  const file = resolve(url.slice('sqlite:'.length));
+  return {
+    kind: 'sqlite',
+    file,
+    directory: dirname(file),
+    secretFile: `${file}.key-encryption-secret`,
+  };
+}
+
+export function splitList(list: string | undefined): string[] {
+  return (list ?? '')
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
+}

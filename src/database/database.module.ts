@@ -1,0 +1,26 @@
+import { type DynamicModule, Global, Inject, Module, type OnApplicationShutdown } from '@nestjs/common';
+import { Config } from '../config/config.js';
+import { ConfigModule } from '../config/config.module.js';
+import { Database } from './database.js';
+import { openDatabase } from './open.js';
+
+/** The database, and with it the settings and the clock, for every module. */
+@Global()
+@Module({})
+export class DatabaseModule implements OnApplicationShutdown {
+  constructor(@Inject(Database) private readonly db: Database) {}
+
+  static for(config: Config): DynamicModule {
+    return {
+      module: DatabaseModule,
+      imports: [ConfigModule.for(config)],
+      providers: [{ provide: Database, inject: [Config], useFactory: openDatabase }],
+      exports: [ConfigModule, Database],
+    };
+  }
+
+  /** After the last request in flight has been answered. */
+  async onApplicationShutdown(): Promise<void> {
+    await this.db.destroy();
+  }
+}

@@ -1,0 +1,40 @@
+import { type Migration, Migrator } from 'kysely';
+import type { Database } from './database.js';
+import * as usersSessionsKeys from './migrations/001-users-sessions-keys.js';
+
+/**
+ * Every migration, in order. A static list: a bundler keeps it, and no file that happens to lie
+ * in a folder is run. Names are never changed; a migration that was released is never edited.
+ */
+export const MIGRATIONS: Record<string, Migration> = {
+  '001-users-sessions-keys': usersSessionsKeys,
+};
+
+/**
+ * Brings the schema up to date, in one transaction under a lock: `begin immediate` on SQLite, an
+ * advisory lock on PostgreSQL. Any number of processes may call this together; a killed one
+ * leaves nothing behind.
+ *
+ * @param db a connection that may wait: without a statement timeout
+ */
+export async function migrate(
+  db: Database,
+  migrations: Record<string, Migration> = MIGRATIONS,
+): Promise<void> {
+  const migrator = new Migrator({
+    db,
+    provider: { getMigrations: () => Promise.resolve(migrations) },
+  });
+  const { error } = await migrator.migrateToLatest();
+  if (error === undefined) return;
+  const newer = /previously executed migration (\S+) is missing/.exec(
+    error instanceof Error ? error.message : '',
+  );
+  if (newer) {
+    throw new Error(
+      `The database has the migration ${newer[1]}, which this version does not know: ` +
+        'start the newer version, or restore a backup from before it.',
+    );
+  }
+  throw error;
+}

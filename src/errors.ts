@@ -1,0 +1,119 @@
+/**
+ * The errors a caller can see, as values. Thrown where they are found; `http/error-filter.ts`
+ * is the only place that turns one into a response.
+ */
+
+/** The word on the wire: RFC 6749 section 5.2, RFC 6750 section 3.1, and ours in their style. */
+export type ErrorWord =
+  | 'invalid_request'
+  | 'invalid_grant'
+  | 'invalid_client'
+  | 'invalid_scope'
+  | 'unsupported_grant_type'
+  | 'unauthorized'
+  | 'invalid_token'
+  | 'insufficient_scope'
+  | 'access_denied'
+  | 'not_found'
+  | 'conflict'
+  | 'payload_too_large'
+  | 'unsupported_media_type'
+  | 'headers_too_large'
+  | 'too_many_requests'
+  | 'temporarily_unavailable'
+  | 'server_error';
+
+/** The closed list of stable codes, so that a client can tell "refresh" from "log in again". */
+export type ErrorCode =
+  // 401
+  | 'token_missing'
+  | 'token_invalid'
+  | 'token_expired'
+  | 'token_revoked'
+  | 'login_failed'
+  | 'client_unknown'
+  // the request
+  | 'request_malformed'
+  | 'request_too_large'
+  | 'media_type_unsupported'
+  | 'validation_failed'
+  | 'grant_unsupported'
+  | 'scope_invalid'
+  | 'scope_missing'
+  // the resource
+  | 'not_found'
+  | 'access_denied'
+  | 'conflict'
+  | 'registration_closed'
+  | 'username_taken'
+  // the server
+  | 'busy'
+  | 'database_unavailable'
+  | 'state_stale'
+  | 'internal';
+
+/** What is wrong with each field: `{"username": ["username must be ..."]}`. */
+export type FieldErrors = Record<string, string[]>;
+
+interface Details {
+  /** Whole seconds after which trying again makes sense. */
+  retryAfter?: number;
+  fields?: FieldErrors;
+  /** The scopes that are missing, space-separated (RFC 6750 section 3). */
+  scope?: string;
+}
+
+export class LatchkeyError extends Error {
+  /**
+   * @param error the word of the RFC
+   * @param code the stable code
+   * @param description for people: ASCII without `"` and `\` (RFC 6749 section 5.2), never a
+   *   library's message, never anything the caller sent
+   */
+  constructor(
+    readonly error: ErrorWord,
+    readonly code: ErrorCode,
+    readonly description: string,
+    readonly details: Details = {},
+  ) {
+    super(description);
+    this.name = 'LatchkeyError';
+  }
+}
+
+export const malformed = (description: string): LatchkeyError =>
+  new LatchkeyError('invalid_request', 'request_malformed', description);
+
+export const invalidFields = (fields: FieldErrors): LatchkeyError =>
+  new LatchkeyError('invalid_request', 'validation_failed', 'Some fields are not valid', {
+    fields,
+  });
+
+export const tokenMissing = (): LatchkeyError =>
+  new LatchkeyError('unauthorized', 'token_missing', 'An access token is required');
+
+/** One text for every fault before a proven signature: no oracle for whoever crafts tokens. */
+export const tokenInvalid = (): LatchkeyError =>
+  new LatchkeyError('invalid_token', 'token_invalid', 'The access token is not valid');
+
+export const tokenExpired = (): LatchkeyError =>
+  new LatchkeyError('invalid_token', 'token_expired', 'The access token expired');
+
+export const tokenRevoked = (): LatchkeyError =>
+  new LatchkeyError('invalid_token', 'token_revoked', 'The access token was revoked');
+
+/** The same for an unknown name, a wrong password and a disabled user. */
+export const loginFailed = (): LatchkeyError =>
+  new LatchkeyError('invalid_grant', 'login_failed', 'The username or password is wrong');
+
+export const scopeInvalid = (): LatchkeyError =>
+  new LatchkeyError('invalid_scope', 'scope_invalid', 'A requested scope is unknown or not granted');
+
+/** The server cannot do it now and says when to ask again. */
+export const unavailable = (
+  code: 'busy' | 'database_unavailable' | 'state_stale',
+  retryAfter: number,
+): LatchkeyError =>
+  new LatchkeyError('temporarily_unavailable', code, 'The service cannot answer this now', {
+    retryAfter,
+  });

@@ -1,0 +1,134 @@
+import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException, Logger } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { type ErrorWord, LatchkeyError, malformed } from '../errors.js';
+
+const REALM = 'realm="latchkey"';
+
+/** Every error body there is, on every route. */
+export interface ErrorBody {
+  error: ErrorWord;
+  error_description: string;
+  code: string;
+  fields?: Record<string, string[]>;
+  request_id?: string;
+}
+
+interface WireError {
+  status: number;
+  headers: Record<string, string>;
+  body: ErrorBody;
+}
+
+/** The only place that writes an error: what Nest and Fastify throw comes through here too. */
+@Catch()
+export class ErrorFilter implements ExceptionFilter {
+  readonly #logger = new Logger('Errors');
+
+  catch(error: unknown, host: ArgumentsHost): void {
+    const http = host.switchToHttp();
+    this.write(error, http.getRequest<FastifyRequest>(), http.getResponse<FastifyReply>());
+  }
+
+  write(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
+    const known = toLatchkeyError(error);
+    if (known.error === 'server_error') this.#log(error, request);
+    if (reply.sent) return;
+    const { status, headers, body } = toWire(known);
+    if (status === 500) body.request_id = request.id;
+    void reply.code(status).headers(headers).type('application/json; charset=utf-8').send(body);
+  }
+
+  /** Where it happened, never what was being handled. */
+  #log(error: unknown, request: FastifyRequest): void {
+    const stack = error instanceof Error ? error.stack : undefined;
+    this.#logger.error(`Request ${request.id} failed`, stack ?? typeof error);
+  }
+}
+
+/** An error as status, headers and body (RFC 6749 section 5.2, RFC 6750 section 3). */
+export function toWire({ error, code, description, details }: LatchkeyError): WireError {
+  const status = statusOf(error, code);
+  const { retryAfter, fields, scope } = details;
+  const challenge = challengeOf(error, description, status, scope);
+  return {
+    status,
+    headers: {
+      ...(challenge !== undefined && { 'www-authenticate': challenge }),
+      ...(retryAfter !== undefined && { 'retry-after': String(retryAfter) }),
+    },
+    body: { error, error_description: description, code, ...(fields && { fields }) },
+  };
+}
+
+const STATUS: Record<ErrorWord, number> = {
+  invalid_request: 400,
+  // 401 for a wrong password, 400 for a dead refresh token: see statusOf()
+  invalid_grant: 400,
+  invalid_scope: 400,
+  unsupported_grant_type: 400,
+  invalid_client: 401,
+  unauthorized: 401,
+  invalid_token: 401,
+  insufficient_scope: 403,
+  access_denied: 403,
+  not_found: 404,
+  conflict: 409,
+  payload_too_large: 413,
+  unsupported_media_type: 415,
+  too_many_requests: 429,
+  headers_too_large: 431,
+  server_error: 500,
+  temporarily_unavailable: 503,
+};
+
+function statusOf(error: ErrorWord, code: string): number {
+  return code === 'login_failed' ? 401 : STATUS[error];
+}
+
+function challengeOf(
+  error: ErrorWord,
+  description: string,
+  status: number,
+  scope: string | undefined,
+): string | undefined {
+  if (error === 'invalid_client') return `Basic ${REALM}`;
+  if (error === 'invalid_token' || error === 'insufficient_scope') {
+    const missing = scope === undefined ? '' : `, scope="${scope}"`;
+    return `Bearer ${REALM}, error="${error}", error_description="${description}"${missing}`;
+  }
+  // RFC 6750 section 3.1: no error code where no credentials were presented.
+  return status === 401 ? `Bearer ${REALM}` : undefined;
+}
+
+/** What others throw keeps its status and loses its words, which may quote the request. */
+function toLatchkeyError(error: unknown): LatchkeyError {
+  if (error instanceof LatchkeyError) return error;
+  const status = error instanceof HttpException ? error.getStatus() : fastifyStatus(error);
+  return FOREIGN[status]?.() ?? (status < 500 ? malformed('The request is malformed') : internal());
+}
+
+function fastifyStatus(error: unknown): number {
+  const { name, statusCode } = (error ?? {}) as { name?: unknown; statusCode?: unknown };
+  return name === 'FastifyError' && typeof statusCode === 'number' ? statusCode : 500;
+}
+
+const internal = () =>
+  new LatchkeyError('server_error', 'internal', 'The server failed to answer this request');
+
+const FOREIGN: Record<number, () => LatchkeyError> = {
+  401: () => new LatchkeyError('unauthorized', 'token_missing', 'An access token is required'),
+  403: () => new LatchkeyError('access_denied', 'access_denied', 'This is not allowed'),
+  404: () => new LatchkeyError('not_found', 'not_found', 'There is nothing here'),
+  409: () => new LatchkeyError('conflict', 'conflict', 'This is in conflict with what is there'),
+  413: () => new LatchkeyError('payload_too_large', 'request_too_large', 'The body is too large'),
+  415: () =>
+    new LatchkeyError(
+      'unsupported_media_type',
+      'media_type_unsupported',
+      'The type of the body is not supported',
+    ),
+  503: () =>
+    new LatchkeyError('temporarily_unavailable', 'busy', 'The service cannot answer this now', {
+      retryAfter: 1,
+    }),
+};

@@ -1,0 +1,67 @@
+import type { LoggerService, LogLevel } from '@nestjs/common';
+import { destination, type DestinationStream, type Logger, pino } from 'pino';
+
+/** Bytes: lines are written together once there is so much of them, or the timer comes. */
+const BUFFER = 8_192;
+const FLUSH_EVERY = 250;
+/** Bytes that may wait for a reader that has stopped reading; beyond it lines are dropped. */
+const MOST_WAITING = 4 * 1024 * 1024;
+
+/** Fields that never reach the log, should anybody log a request or a form. */
+const SECRET = ['password', 'token', 'access_token', 'refresh_token', 'authorization', 'cookie'];
+
+export interface Log {
+  logger: Logger;
+  /** Writes out what waits; call it before the process ends. */
+  flush(): void;
+}
+
+/** JSON lines on standard output, written asynchronously: a slow reader does not slow requests. */
+export function createLog(level: string): Log {
+  const stream = destination({ dest: 1, sync: false, minLength: BUFFER, maxLength: MOST_WAITING });
+  stream.on('error', () => undefined); // a closed pipe must not end the service
+  setInterval(() => stream.flush(), FLUSH_EVERY).unref();
+  return {
+    logger: createLogger(level, stream),
+    flush: () => {
+      try {
+        stream.flushSync();
+      } catch {
+        // There is nobody left to tell.
+      }
+    },
+  };
+}
+
+export function createLogger(level: string, stream: DestinationStream): Logger {
+  return pino(
+    {
+      level,
+      base: undefined,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      redact: SECRET.flatMap((name) => [name, `*.${name}`]),
+    },
+    stream,
+  );
+}
+
+/** Nest's logger, on the same lines. */
+export class NestLog implements LoggerService {
+  constructor(private readonly logger: Logger) {}
+
+  log = (message: unknown, ...rest: unknown[]): void => this.#write('debug', message, rest);
+  debug = (message: unknown, ...rest: unknown[]): void => this.#write('debug', message, rest);
+  verbose = (message: unknown, ...rest: unknown[]): void => this.#write('trace', message, rest);
+  warn = (message: unknown, ...rest: unknown[]): void => this.#write('warn', message, rest);
+  error = (message: unknown, ...rest: unknown[]): void => this.#write('error', message, rest);
+  fatal = (message: unknown, ...rest: unknown[]): void => this.#write('fatal', message, rest);
+  setLogLevels(_levels: LogLevel[]): void {}
+
+  /** Nest calls with (message, stack?, context). */
+  #write(level: 'trace' | 'debug' | 'warn' | 'error' | 'fatal', message: unknown, rest: unknown[]) {
+    const context = rest.at(-1);
+    const stack = rest.length > 1 ? rest[0] : undefined;
+    this.logger[level]({ context, stack }, message instanceof Error ? message.stack : String(message));
+  }
+}

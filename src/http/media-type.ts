@@ -1,0 +1,53 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { LatchkeyError } from '../errors.js';
+
+export const JSON_TYPE = 'application/json';
+export const FORM_TYPE = 'application/x-www-form-urlencoded';
+export const MULTIPART_TYPE = 'multipart/form-data';
+
+const unsupported = (description: string): LatchkeyError =>
+  new LatchkeyError('unsupported_media_type', 'media_type_unsupported', description);
+
+/** Name of the route option that lists what a handler reads; JSON where there is none. */
+export const CONSUMES = 'consumes';
+
+/**
+ * Refuses a body before it is read, unless it is of a type that its handler reads, in UTF-8, and
+ * not compressed (a small body that becomes a large one).
+ */
+export function checkMediaType(
+  request: FastifyRequest,
+  _reply: FastifyReply,
+  done: (error?: Error) => void,
+): void {
+  const { headers, routeOptions } = request;
+  const contentType = headers['content-type'];
+  const encoding = headers['content-encoding'];
+  if (contentType === undefined && encoding === undefined) return done();
+  if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
+    return done(unsupported('Compressed bodies are not supported'));
+  }
+  const config = routeOptions.config as { [CONSUMES]?: readonly string[] };
+  const consumes = config[CONSUMES] ?? [JSON_TYPE];
+  const { type, charset } = parse(contentType ?? '');
+  if (!consumes.includes(type) && hasBody(request)) {
+    return done(unsupported(`The body must be ${consumes.join(' or ')}`));
+  }
+  if (charset !== undefined && charset !== 'utf-8') {
+    return done(unsupported('The body must be UTF-8'));
+  }
+  done();
+}
+
+function hasBody({ headers }: FastifyRequest): boolean {
+  const length = headers['content-length'];
+  return headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0');
+}
+
+function parse(contentType: string): { type: string; charset: string | undefined } {
+  const [type = '', ...parameters] = contentType.split(';').map((part) => part.trim());
+  const charset = parameters
+    .map((parameter) => /^charset="?([^"]*)"?$/i.exec(parameter)?.[1])
+    .find((value) => value !== undefined);
+  return { type: type.toLowerCase(), charset: charset?.toLowerCase().replace(/^utf8$/, 'utf-8') };
+}

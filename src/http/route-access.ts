@@ -1,0 +1,30 @@
+import type { Type } from '@nestjs/common';
+import { GUARDS_METADATA } from '@nestjs/common/constants.js';
+
+/** Metadata of a guard class that proves who is calling. */
+export const AUTHENTICATES = 'latchkey:authenticates';
+/** Metadata of a handler or a controller that anyone may call. */
+export const PUBLIC = 'latchkey:public';
+
+/** What a guard asks for: an access token, or a username and a password. */
+export type Proof = 'bearer' | 'login';
+
+/** How a handler is protected: by what its guards ask for, by choice not at all, or forgotten. */
+export type Access = Proof | 'public' | 'forgotten';
+
+/**
+ * Reads it from the guards that Nest will run, on the handler and on its controller: what is
+ * documented and what is checked at start cannot differ from what happens.
+ */
+export function accessTo(controller: Type, handler: (...args: never[]) => unknown): Access {
+  const guards = [handler, controller].flatMap(
+    (target) => (Reflect.getMetadata(GUARDS_METADATA, target) ?? []) as (Type | object)[],
+  );
+  for (const guard of guards) {
+    const type = typeof guard === 'function' ? guard : guard.constructor;
+    const proof = Reflect.getMetadata(AUTHENTICATES, type) as Proof | undefined;
+    if (proof !== undefined) return proof;
+  }
+  const isPublic = [handler, controller].some((target) => Reflect.getMetadata(PUBLIC, target));
+  return isPublic ? 'public' : 'forgotten';
+}

@@ -1,0 +1,119 @@
+import { Inject, Injectable, Logger, type OnModuleDestroy, type OnModuleInit } from '@nestjs/common';
+import { Clock } from '../clock.js';
+import { Config } from '../config/config.js';
+import { Database } from '../database/database.js';
+import { unavailable } from '../errors.js';
+import { KeyStore, type StoredKey } from './key-store.js';
+import { secretKey, type SigningKey, type VerificationKey } from './signing-key.js';
+
+/** Milliseconds. */
+const RELOAD_EVERY = 5_000;
+/** An instance that has not heard of the keys for so long neither signs nor verifies. */
+const MAX_AGE = 60_000;
+/** Unknown `kid`s, which anyone can invent, cause at most one reload in this time. */
+const MISS_RELOAD_EVERY = 1_000;
+
+/** The keys in memory: which one signs now, and which ones verify, by `kid`. */
+@Injectable()
+export class Keyring implements OnModuleInit, OnModuleDestroy {
+  readonly #logger = new Logger('Keyring');
+  /** Keys from `JWT_SECRET`: with one, no managed key signs or verifies. */
+  readonly #shared: readonly SigningKey[];
+  #store: KeyStore | undefined;
+  #stored: readonly StoredKey[] = [];
+  #byKid: ReadonlyMap<string, SigningKey> = new Map();
+  #loadedAt = -Infinity;
+  #missedAt = -Infinity;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(
+    @Inject(Database) private readonly db: Database,
+    @Inject(Config) private readonly config: Config,
+    @Inject(Clock) private readonly clock: Clock,
+  ) {
+    this.#shared = [config.jwtSecret, config.jwtSecretPrevious]
+      .filter((secret) => secret !== undefined)
+      .map(secretKey);
+    this.#byKid = new Map(this.#shared.map((key) => [key.kid, key]));
+  }
+
+  async onModuleInit(): Promise<void> {
+    this.#store = await KeyStore.open(this.db, this.config);
+    if (this.#shared.length > 0) return;
+    await this.#store.ensure(this.config.signingAlgorithm, this.clock.now());
+    await this.#load(this.#store);
+    this.#timer = setInterval(() => void this.#reload(), RELOAD_EVERY).unref();
+  }
+
+  onModuleDestroy(): void {
+    clearInterval(this.#timer);
+  }
+
+  /** Whether the keys were read recently enough to be trusted. */
+  get fresh(): boolean {
+    return this.#shared.length > 0 || this.clock.now() - this.#loadedAt <= MAX_AGE;
+  }
+
+  /** @throws temporarily_unavailable while the keyring is stale */
+  signingKey(): SigningKey {
+    this.#requireFresh();
+    const key = this.#shared[0] ?? activeKey(this.#stored, this.config.signingAlgorithm, this.clock.now());
+    if (key === undefined) throw unavailable('state_stale', 1);
+    return key;
+  }
+
+  /**
+   * The key of a `kid`, never a guess at one.
+   * @throws temporarily_unavailable while the keyring is stale
+   */
+  verificationKey(kid: string): VerificationKey | undefined {
+    this.#requireFresh();
+    const key = this.#byKid.get(kid);
+    if (key === undefined) this.#reloadAfterMiss();
+    return key;
+  }
+
+  /** Everything that verifies, to be published. */
+  verificationKeys(): VerificationKey[] {
+    this.#requireFresh();
+    return [...this.#byKid.values()];
+  }
+
+  #requireFresh(): void {
+    if (!this.fresh) throw unavailable('state_stale', 1);
+  }
+
+  #reloadAfterMiss(): void {
+    const now = this.clock.now();
+    if (this.#shared.length > 0 || now - this.#missedAt < MISS_RELOAD_EVERY) return;
+    this.#missedAt = now;
+    void this.#reload();
+  }
+
+  async #reload(): Promise<void> {
+    try {
+      if (this.#store) await this.#load(this.#store);
+    } catch (error) {
+      this.#logger.warn(`The signing keys could not be read: ${(error as Error).message}`);
+    }
+  }
+
+  async #load(store: KeyStore): Promise<void> {
+    const startedAt = this.clock.now();
+    this.#stored = await store.load();
+    this.#byKid = new Map(this.#stored.map(({ key }) => [key.kid, key]));
+    this.#loadedAt = startedAt;
+  }
+}
+
+/** The latest key that is due: a pure function of the time, so that no process flips states. */
+export function activeKey(
+  keys: readonly StoredKey[],
+  algorithm: SigningKey['algorithm'],
+  now: number,
+): SigningKey | undefined {
+  const due = keys
+    .filter(({ key, activateAt }) => key.algorithm === algorithm && (activateAt ?? Infinity) <= now)
+    .sort((a, b) => (b.activateAt ?? 0) - (a.activateAt ?? 0));
+  return due[0]?.key;
+}

@@ -1,0 +1,68 @@
+import 'reflect-metadata';
+import { NestFactory } from '@nestjs/core';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { AppModule } from './app.module.js';
+import { configureApp, createAdapter } from './app.setup.js';
+import { type Config, ConfigError, loadConfig, readEnvironment } from './config/config.js';
+import { Draining } from './health/draining.js';
+import { createLog, type Log, NestLog } from './http/log.js';
+import { welcome } from './welcome.js';
+
+/** Milliseconds that requests in flight have to finish once the process is told to stop. */
+const DRAIN_FOR = 25_000;
+
+async function main(): Promise<void> {
+  const config = loadConfig(readEnvironment());
+  const log = createLog(config.logLevel);
+  const app = await NestFactory.create<NestFastifyApplication>(
+    AppModule.for(config),
+    createAdapter(),
+    { bodyParser: false, logger: new NestLog(log.logger), abortOnError: false },
+  );
+  await configureApp(app, log.logger);
+  stopOnSignal(app, log);
+  await app.listen(config.port, config.host);
+  announce(app, config, log);
+}
+
+function announce(app: NestFastifyApplication, config: Config, log: Log): void {
+  const { port } = app.getHttpServer().address() as { port: number };
+  log.logger.info({ host: config.host, port, issuer: config.issuer }, 'listening');
+  process.stderr.write(welcome(config, port));
+}
+
+/** The first signal drains: not ready, no new connections, requests in flight finish. */
+function stopOnSignal(app: NestFastifyApplication, { logger, flush }: Log): void {
+  const stop = async (signal: NodeJS.Signals): Promise<void> => {
+    logger.info({ signal }, 'draining');
+    app.get(Draining, { strict: false }).begun = true;
+    const overdue = setTimeout(() => end(1, 'requests were still in flight'), DRAIN_FOR);
+    await app.close();
+    clearTimeout(overdue);
+    end(0, 'stopped');
+  };
+  const end = (code: number, message: string): void => {
+    logger.info(message);
+    flush();
+    process.exit(code);
+  };
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.once(signal, () => {
+      process.once(signal, () => end(1, 'stopped at once'));
+      stop(signal).catch(() => end(1, 'stopping failed'));
+    });
+  }
+}
+
+main().catch((error: unknown) => {
+  const text = error instanceof Error ? describe(error) : String(error);
+  process.stderr.write(`Latchkey cannot start. ${text}\n`);
+  process.exit(1);
+});
+
+/** A message for the operator; the stack only where the fault is ours to find. */
+function describe(error: Error): string {
+  if (error instanceof ConfigError) return error.message;
+  const cause = error.cause instanceof Error ? ` (${error.cause.message})` : '';
+  return `${error.message}${cause}`;
+}

@@ -1,0 +1,113 @@
+import { Inject, Injectable, Logger, type OnModuleDestroy, type OnModuleInit } from '@nestjs/common';
+import { Clock } from '../clock.js';
+import { Config } from '../config/config.js';
+import { Database, type Executor } from '../database/database.js';
+import { unavailable } from '../errors.js';
+import { RevocationFeed } from './revocation-feed.js';
+import type { Revocable, Revocation } from './revocation.js';
+import { RevocationSet } from './revocation-set.js';
+
+/** Milliseconds. */
+const POLL_EVERY = 500;
+const PRUNE_EVERY = 60_000;
+
+/** Refuses tokens before they expire, from memory: no request reads the database for it. */
+@Injectable()
+export class Revocations implements OnModuleInit, OnModuleDestroy {
+  readonly #logger = new Logger('Revocations');
+  readonly #set = new RevocationSet();
+  readonly #feed: RevocationFeed;
+  /** When the last good read began. Before the first one nothing is accepted. */
+  #readAt = -Infinity;
+  #prunedAt = -Infinity;
+  #timer: NodeJS.Timeout | undefined;
+  #failing = false;
+
+  constructor(
+    @Inject(Database) private readonly db: Database,
+    @Inject(Config) private readonly config: Config,
+    @Inject(Clock) private readonly clock: Clock,
+  ) {
+    this.#feed = new RevocationFeed(db);
+  }
+
+  async onModuleInit(): Promise<void> {
+    await this.#poll();
+    this.#schedule();
+  }
+
+  onModuleDestroy(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  get fresh(): boolean {
+    return this.clock.now() - this.#readAt <= this.config.revocationMaxStaleness;
+  }
+
+  /** @throws temporarily_unavailable when the memory is older than `REVOCATION_MAX_STALENESS` */
+  isRevoked(claims: Revocable): boolean {
+    if (!this.fresh) throw unavailable('state_stale', 1);
+    return this.#set.has(claims);
+  }
+
+  /**
+   * Writes rows in the caller's transaction. They bind every process within a poll; call
+   * `apply` after the commit, so that they bind this one at once.
+   */
+  async write(executor: Executor, revocations: readonly Revocation[]): Promise<void> {
+    if (revocations.length === 0) return;
+    await executor
+      .insertInto('revocations')
+      .values(
+        revocations.map((revocation) => ({
+          kind: revocation.kind,
+          subject: revocation.subject,
+          gen: revocation.kind === 'sub' ? revocation.gen : null,
+          expires_at: revocation.expiresAt,
+        })),
+      )
+      .execute();
+  }
+
+  apply(revocations: readonly Revocation[]): void {
+    for (const revocation of revocations) this.#set.add(revocation);
+  }
+
+  #schedule(): void {
+    this.#timer = setTimeout(() => {
+      void this.#pollOrWarn().finally(() => this.#timer && this.#schedule());
+    }, POLL_EVERY).unref();
+  }
+
+  async #pollOrWarn(): Promise<void> {
+    try {
+      await this.#poll();
+      if (this.#failing) this.#logger.log('The revocations are read again');
+      this.#failing = false;
+    } catch (error) {
+      if (!this.#failing) this.#logger.warn(`Revocations cannot be read: ${causeOf(error)}`);
+      this.#failing = true;
+    }
+  }
+
+  async #poll(): Promise<void> {
+    const startedAt = this.clock.now();
+    const { revocations, clockOffset } = await this.#feed.next(startedAt);
+    this.apply(revocations);
+    this.#readAt = startedAt;
+    if (clockOffset !== undefined) this.clock.correct(clockOffset);
+    if (startedAt - this.#prunedAt >= PRUNE_EVERY) await this.#prune(startedAt);
+  }
+
+  async #prune(now: number): Promise<void> {
+    this.#prunedAt = now;
+    this.#set.prune(now);
+    await this.db.deleteFrom('revocations').where('expires_at', '<=', now).execute();
+  }
+}
+
+function causeOf(error: unknown): string {
+  const { cause, message } = error as Error;
+  return cause instanceof Error ? cause.message : message;
+}

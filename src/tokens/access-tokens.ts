@@ -1,0 +1,148 @@
+import { randomUUID, type KeyObject } from 'node:crypto';
+import { Inject, Injectable } from '@nestjs/common';
+import { JwtService } from '@nestjs/jwt';
+import { LRUCache } from 'lru-cache';
+import { Clock } from '../clock.js';
+import { Config } from '../config/config.js';
+import { tokenExpired, tokenInvalid, tokenRevoked } from '../errors.js';
+import { Keyring } from '../keys/keyring.js';
+import type { VerificationKey } from '../keys/signing-key.js';
+import { Revocations } from '../revocation/revocations.js';
+import { type AccessTokenClaims, checkClaims, CLIENT_ID, isExpired } from './claims.js';
+import { decodeSegment, isCompactJws } from './compact-form.js';
+import type { Principal } from './principal.js';
+
+/** A token of 2 kB at most, so that the whole cache stays below some 20 MB. */
+const CACHE_SIZE = 10_000;
+const MAX_CACHED_LENGTH = 2048;
+
+/** The JOSE header parameters an access token has, and no others (`crit`, `jwk`, `jku`, ...). */
+const HEADER_PARAMETERS = new Set(['alg', 'typ', 'kid']);
+const MEDIA_TYPES = new Set(['at+jwt', 'application/at+jwt']);
+
+interface Verified {
+  claims: Readonly<AccessTokenClaims>;
+  principal: Principal;
+  kid: string;
+  /** The key that verified it: another one under the same `kid` would not count. */
+  key: KeyObject;
+}
+
+/** For whom a token is issued, and by what right. */
+export interface Grant {
+  user: { id: string; username: string; gen: number };
+  session: { id: string; scopes: readonly string[]; authTime: number };
+  /** Epoch seconds, fixed before the session's row is written. */
+  issuedAt: number;
+  expiresAt: number;
+}
+
+/**
+ * Issues access tokens and judges them. Verification takes three calls, since passport-jwt
+ * checks the signature between them: `keyFor` (the header), then the signature, then `accept`
+ * (the claims, revocation). `recall` answers for a token that went through all of it before.
+ */
+@Injectable()
+export class AccessTokens {
+  readonly #verified = new LRUCache<string, Verified>({ max: CACHE_SIZE });
+
+  constructor(
+    private readonly jwt: JwtService,
+    @Inject(Config) private readonly config: Config,
+    @Inject(Clock) private readonly clock: Clock,
+    private readonly keyring: Keyring,
+    private readonly revocations: Revocations,
+  ) {}
+
+  /** The times of a token issued now, fixed before anything is written about it; seconds. */
+  lifetime(): { issuedAt: number; expiresAt: number } {
+    const issuedAt = this.clock.seconds();
+    return { issuedAt, expiresAt: issuedAt + this.config.accessTokenTtl };
+  }
+
+  /** A signed access token (RFC 9068). */
+  issue({ user, session, issuedAt, expiresAt }: Grant): string {
+    const claims: AccessTokenClaims = {
+      iss: this.config.issuer,
+      sub: user.id,
+      aud: this.config.issuer,
+      client_id: CLIENT_ID,
+      iat: issuedAt,
+      exp: expiresAt,
+      auth_time: session.authTime,
+      jti: randomUUID(),
+      sid: session.id,
+      scope: session.scopes.join(' '),
+      gen: user.gen,
+      username: user.username,
+    };
+    const { sign, algorithm, kid } = this.keyring.signingKey();
+    return this.jwt.sign(claims, {
+      privateKey: sign,
+      algorithm,
+      header: { alg: algorithm, typ: 'at+jwt', kid },
+    });
+  }
+
+  /**
+   * Who a token speaks for, if it was verified before and nothing has changed since.
+   * @throws token_expired, token_revoked, temporarily_unavailable
+   */
+  recall(token: string): Principal | undefined {
+    const known = this.#verified.get(token);
+    if (known === undefined) return undefined;
+    if (this.keyring.verificationKey(known.kid)?.verify !== known.key) {
+      this.#verified.delete(token);
+      return undefined;
+    }
+    if (isExpired(known.claims, this.clock.seconds())) throw tokenExpired();
+    if (this.revocations.isRevoked(known.claims)) throw tokenRevoked();
+    return known.principal;
+  }
+
+  /**
+   * The key that must have signed this token, and the one algorithm it may be used with.
+   * @throws token_invalid for any header that is not exactly ours
+   */
+  keyFor(token: string): VerificationKey {
+    const header = isCompactJws(token) ? decodeSegment(token, 0) : undefined;
+    if (header === undefined) throw tokenInvalid();
+    const { alg, typ, kid } = header;
+    if (typeof kid !== 'string' || typeof typ !== 'string') throw tokenInvalid();
+    if (!MEDIA_TYPES.has(typ.toLowerCase())) throw tokenInvalid();
+    if (Object.keys(header).some((name) => !HEADER_PARAMETERS.has(name))) throw tokenInvalid();
+    const key = this.keyring.verificationKey(kid);
+    if (key === undefined || alg !== key.algorithm) throw tokenInvalid();
+    return key;
+  }
+
+  /**
+   * Judges a token whose signature was proven, and remembers it.
+   * @throws token_invalid, token_expired, token_revoked, temporarily_unavailable
+   */
+  accept(token: string): Principal {
+    const { kid, verify } = this.keyFor(token);
+    const payload = decodeSegment(token, 1);
+    if (payload === undefined) throw tokenInvalid();
+    const { issuer } = this.config;
+    const now = this.clock.seconds();
+    const claims = Object.freeze(checkClaims(payload, { issuer, audience: issuer, now }));
+    if (this.revocations.isRevoked(claims)) throw tokenRevoked();
+    const principal = toPrincipal(claims);
+    if (token.length <= MAX_CACHED_LENGTH) {
+      this.#verified.set(token, { claims, principal, kid, key: verify });
+    }
+    return principal;
+  }
+}
+
+function toPrincipal(claims: AccessTokenClaims): Principal {
+  return Object.freeze({
+    id: claims.sub,
+    username: claims.username,
+    scopes: Object.freeze(claims.scope.split(' ').filter((scope) => scope !== '')),
+    sessionId: claims.sid,
+    tokenId: claims.jti,
+    authTime: claims.auth_time,
+  });
+}

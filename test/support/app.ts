@@ -1,0 +1,89 @@
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { Test } from '@nestjs/testing';
+import { Writable } from 'node:stream';
+import { AppModule } from '../../src/app.module.js';
+import { configureApp, createAdapter } from '../../src/app.setup.js';
+import { Clock } from '../../src/clock.js';
+import { Config, loadConfig } from '../../src/config/config.js';
+import { Database } from '../../src/database/database.js';
+import { createLogger, NestLog } from '../../src/http/log.js';
+import { FrozenClock } from './clock.js';
+import { type DatabaseKind, newDatabase } from './databases.js';
+
+export const ISSUER = 'http://localhost:3000';
+
+/** Cheap enough for hundreds of logins in a test, and refused anywhere else. */
+export const TEST_ENVIRONMENT = {
+  NODE_ENV: 'test',
+  PORT: '0',
+  ISSUER,
+  ARGON2_MEMORY_KIB: '64',
+  ARGON2_TIME: '1',
+  LOG_LEVEL: 'debug',
+};
+
+const POSTGRES_ONLY = { KEY_ENCRYPTION_SECRET: 'k7Qw0cVZr2nX5tBy8uLm3sHd6fJg9aPe1iOxRzTqEvN' };
+
+export interface TestApp {
+  url: string;
+  nest: NestFastifyApplication;
+  config: Config;
+  clock: FrozenClock;
+  db: Database;
+  /** Everything that was logged, as text. */
+  log: () => string;
+  close: () => Promise<void>;
+}
+
+interface Options {
+  database?: DatabaseKind;
+  environment?: Record<string, string>;
+  /** Further modules or controllers under test, beside the application's own. */
+  module?: { imports?: never[]; controllers?: (new (...args: never[]) => unknown)[] };
+}
+
+/** Boots the real application on a port of its own. Only the clock is not the real one. */
+export async function startApp(options: Options = {}): Promise<TestApp> {
+  const { database = 'sqlite', environment = {}, module = {} } = options;
+  const config = loadConfig({
+    ...TEST_ENVIRONMENT,
+    DATABASE_URL: await newDatabase(database),
+    ...(database === 'postgres' && POSTGRES_ONLY),
+    ...environment,
+  });
+  const lines: string[] = [];
+  const logger = createLogger(
+    config.logLevel,
+    new Writable({
+      write(chunk: Buffer, _encoding, done) {
+        lines.push(chunk.toString());
+        done();
+      },
+    }),
+  );
+  const clock = new FrozenClock();
+  const testing = await Test.createTestingModule({
+    imports: [AppModule.for(config)],
+    controllers: module.controllers ?? [],
+  })
+    .overrideProvider(Clock)
+    .useValue(clock)
+    .compile();
+  const nest = testing.createNestApplication<NestFastifyApplication>(createAdapter(), {
+    bodyParser: false,
+    logger: new NestLog(logger),
+    abortOnError: false,
+  });
+  await configureApp(nest, logger);
+  await nest.listen(0, '127.0.0.1');
+  const { port } = nest.getHttpServer().address() as { port: number };
+  return {
+    url: `http://127.0.0.1:${port}`,
+    nest,
+    config,
+    clock,
+    db: nest.get(Database, { strict: false }),
+    log: () => lines.join(''),
+    close: () => nest.close(),
+  };
+}

@@ -1,0 +1,82 @@
+import { randomBytes } from 'node:crypto';
+import type { TestApp } from './app.js';
+
+export const PASSWORD = 'quiet river under seven moons';
+
+export interface Answer<Body = Record<string, unknown>> {
+  status: number;
+  headers: Headers;
+  body: Body;
+  text: string;
+}
+
+/** One request; the body is read as JSON where it is JSON. */
+export async function call<Body = Record<string, unknown>>(
+  { url }: Pick<TestApp, 'url'>,
+  path: string,
+  init: RequestInit = {},
+): Promise<Answer<Body>> {
+  const response = await fetch(url + path, { redirect: 'manual', ...init });
+  const text = await response.text();
+  const isJson = response.headers.get('content-type')?.startsWith('application/json') ?? false;
+  const body = (isJson && text !== '' ? JSON.parse(text) : {}) as Body;
+  return { status: response.status, headers: response.headers, body, text };
+}
+
+export function json(body: unknown, method = 'POST'): RequestInit {
+  return {
+    method,
+    headers: { 'content-type': 'application/json' },
+    body: typeof body === 'string' ? body : JSON.stringify(body),
+  };
+}
+
+export function form(fields: Record<string, string> | string): RequestInit {
+  return {
+    method: 'POST',
+    headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    body: typeof fields === 'string' ? fields : new URLSearchParams(fields).toString(),
+  };
+}
+
+export function bearer(token: string, init: RequestInit = {}): RequestInit {
+  return { ...init, headers: { ...init.headers, authorization: `Bearer ${token}` } };
+}
+
+export interface TokenBody {
+  access_token: string;
+  token_type: string;
+  expires_in: number;
+  scope: string;
+}
+
+export const newName = (): string => `user-${randomBytes(5).toString('hex')}`;
+
+/** Registers a user of a name of its own. */
+export async function register(
+  app: Pick<TestApp, 'url'>,
+  username = newName(),
+  password = PASSWORD,
+): Promise<{ id: string; username: string; password: string }> {
+  const { status, body, text } = await call<{ id: string }>(app, '/users', json({ username, password }));
+  if (status !== 201) throw new Error(`Could not register: ${status} ${text}`);
+  return { id: body.id, username, password };
+}
+
+/** Logs in as a user that exists. @returns the access token */
+export async function logIn(
+  app: Pick<TestApp, 'url'>,
+  { username, password }: { username: string; password: string },
+): Promise<string> {
+  const { status, body, text } = await call<TokenBody>(app, '/token', form({ username, password }));
+  if (status !== 200) throw new Error(`Could not log in: ${status} ${text}`);
+  return body.access_token;
+}
+
+/** A new user, logged in. */
+export async function newLogin(
+  app: Pick<TestApp, 'url'>,
+): Promise<{ id: string; username: string; password: string; token: string }> {
+  const user = await register(app);
+  return { ...user, token: await logIn(app, user) };
+}
