@@ -18,6 +18,8 @@ const shared = {
   testEnvironment: 'node',
   extensionsToTreatAsEsm: ['.ts'],
   transform: typescript,
+  resolver: '<rootDir>/test/support/resolver.cjs',
+  setupFiles: ['reflect-metadata'],
 };
 
 export default {
@@ -29,18 +31,12 @@ export default {
       ...shared,
       displayName: 'unit',
       testMatch: ['<rootDir>/src/**/*.spec.ts'],
-      moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
-      setupFiles: ['reflect-metadata'],
     },
     {
       ...shared,
       displayName: 'e2e',
       testMatch: ['<rootDir>/test/**/*.e2e-spec.ts'],
-      moduleNameMapper: {
-        '^(?:\\.{1,2}/)+src/(.*)\\.js$': '<rootDir>/dist/$1.js',
-        '^(\\.{1,2}/(?:.*/)?support/.*)\\.js$': '$1',
-      },
-      setupFiles: ['reflect-metadata'],
+      moduleNameMapper: { '^(?:\\.{1,2}/)+src/(.*)\\.js$': '<rootDir>/dist/$1.js' },
       globalSetup: './test/support/start-postgres.js',
       globalTeardown: './test/support/stop-postgres.js',
     },

@@ -25,7 +25,6 @@ export function createAdapter(): FastifyAdapter {
     http: { headersTimeout: 10_000, connectionsCheckingInterval: 5_000 },
     genReqId: () => randomUUID(),
     requestIdHeader: false,
-    disableRequestLogging: true,
     return503OnClosing: false, // what comes in on an open connection is still answered
     forceCloseConnections: 'idle',
     frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) =>
