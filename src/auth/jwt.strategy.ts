@@ -17,7 +17,7 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
   constructor(private readonly tokens: AccessTokens) {
     refuseSecondApplication('jwt');
     super({
-      jwtFromRequest: (request) => bearerToken(request as unknown as FastifyRequest) ?? null,
+      jwtFromRequest: (request: FastifyRequest) => bearerToken(request) ?? null,
       // The header's algorithm is the key's own one, or this throws.
       secretOrKeyProvider: (_request: unknown, token: string, done) =>
         // passport-jwt passes a KeyObject on to jsonwebtoken; only its types know none.

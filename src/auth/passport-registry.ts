@@ -9,8 +9,8 @@ const STRATEGIES = ['jwt', 'local'] as const;
  * @throws Error while an application that was not closed has the strategy
  */
 export function refuseSecondApplication(name: (typeof STRATEGIES)[number]): void {
-  const { _strategy } = passport as unknown as { _strategy(name: string): unknown };
-  if (_strategy.call(passport, name) !== undefined) {
+  const registry = passport as unknown as { _strategy(name: string): unknown };
+  if (registry._strategy(name) !== undefined) {
     throw new Error('Only one application can run in a process: close the other one first.');
   }
 }

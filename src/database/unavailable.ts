@@ -1,4 +1,4 @@
-import { LatchkeyError, unavailable } from '../errors.js';
+import { type LatchkeyError, unavailable } from '../errors.js';
 
 /** Seconds until a client should try again. */
 const RETRY_AFTER = 1;

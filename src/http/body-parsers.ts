@@ -81,7 +81,7 @@ async function parseMultipart(body: Buffer, contentType: string): Promise<Fields
         try {
           fields.add(name, value);
         } catch (error) {
-          reject(error as Error);
+          reject(error);
         }
       });
       busboy.on('filesLimit', () => reject(malformed('Files are not accepted')));

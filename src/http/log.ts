@@ -13,7 +13,7 @@ const SECRET = ['password', 'token', 'access_token', 'refresh_token', 'authoriza
 export interface Log {
   logger: Logger;
   /** Writes out what waits; call it before the process ends. */
-  flush(): void;
+  flush: () => void;
 }
 
 /** JSON lines on standard output, written asynchronously: a slow reader does not slow requests. */

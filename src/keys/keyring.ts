@@ -42,7 +42,7 @@ export class Keyring implements OnModuleInit, OnModuleDestroy {
     if (this.#shared.length > 0) return;
     await this.#store.ensure(this.config.signingAlgorithm, this.clock.now());
     await this.#load(this.#store);
-    this.#timer = setInterval(() => void this.#reload(), RELOAD_EVERY).unref();
+    this.#timer = setInterval(() => void this.reload(), RELOAD_EVERY).unref();
   }
 
   onModuleDestroy(): void {
@@ -87,10 +87,11 @@ export class Keyring implements OnModuleInit, OnModuleDestroy {
     const now = this.clock.now();
     if (this.#shared.length > 0 || now - this.#missedAt < MISS_RELOAD_EVERY) return;
     this.#missedAt = now;
-    void this.#reload();
+    void this.reload();
   }
 
-  async #reload(): Promise<void> {
+  /** Reads the keys now; a failure is logged, and the keys of before are kept until they are stale. */
+  async reload(): Promise<void> {
     try {
       if (this.#store) await this.#load(this.#store);
     } catch (error) {

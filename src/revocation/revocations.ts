@@ -76,11 +76,12 @@ export class Revocations implements OnModuleInit, OnModuleDestroy {
 
   #schedule(): void {
     this.#timer = setTimeout(() => {
-      void this.#pollOrWarn().finally(() => this.#timer && this.#schedule());
+      void this.refresh().finally(() => this.#timer && this.#schedule());
     }, POLL_EVERY).unref();
   }
 
-  async #pollOrWarn(): Promise<void> {
+  /** Reads what is new now; a failure is logged, and the memory grows stale. */
+  async refresh(): Promise<void> {
     try {
       await this.#poll();
       if (this.#failing) this.#logger.log('The revocations are read again');

@@ -4,9 +4,11 @@ import { Writable } from 'node:stream';
 import { AppModule } from '../../src/app.module.js';
 import { configureApp, createAdapter } from '../../src/app.setup.js';
 import { Clock } from '../../src/clock.js';
-import { Config, loadConfig } from '../../src/config/config.js';
+import { type Config, loadConfig } from '../../src/config/config.js';
 import { Database } from '../../src/database/database.js';
 import { createLogger, NestLog } from '../../src/http/log.js';
+import { Keyring } from '../../src/keys/keyring.js';
+import { Revocations } from '../../src/revocation/revocations.js';
 import { FrozenClock } from './clock.js';
 import { type DatabaseKind, newDatabase } from './databases.js';
 
@@ -30,6 +32,8 @@ export interface TestApp {
   config: Config;
   clock: FrozenClock;
   db: Database;
+  /** Moves the clock, and lets the application read anew what would be stale by then. */
+  advance: (seconds: number) => Promise<void>;
   /** Everything that was logged, as text. */
   log: () => string;
   close: () => Promise<void>;
@@ -83,6 +87,11 @@ export async function startApp(options: Options = {}): Promise<TestApp> {
     config,
     clock,
     db: nest.get(Database, { strict: false }),
+    advance: async (seconds) => {
+      clock.advance(seconds);
+      await nest.get(Keyring, { strict: false }).reload();
+      await nest.get(Revocations, { strict: false }).refresh();
+    },
     log: () => lines.join(''),
     close: () => nest.close(),
   };

@@ -1,9 +1,9 @@
 import type { Kysely } from 'kysely';
 import { sql } from 'kysely';
-import { isPostgres, type Executor } from '../database.js';
+import { isPostgres } from '../database.js';
 
 export async function up(db: Kysely<unknown>): Promise<void> {
-  const postgres = isPostgres(db as Executor);
+  const postgres = isPostgres(db);
 
   await db.schema
     .createTable('users')
