@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyReply, FastifyRequest } from 'fastify';
@@ -11,13 +12,14 @@ import { ErrorFilter, toWire } from './http/error-filter.js';
 import { checkMediaType } from './http/media-type.js';
 import { createDocument } from './http/openapi.js';
 import { useRequestLog } from './http/request-log.js';
-import { useSecurityHeaders } from './http/security-headers.js';
+import { securityHeaders, useSecurityHeaders } from './http/security-headers.js';
 import { validationPipe } from './http/validation.js';
 
 const errors = new ErrorFilter();
 
 /** The HTTP server, with every limit and timeout set. Milliseconds. */
-export function createAdapter(): FastifyAdapter {
+export function createAdapter({ issuer }: Config): FastifyAdapter {
+  const headers = securityHeaders(issuer);
   return new FastifyAdapter({
     bodyLimit: BODY_LIMIT,
     requestTimeout: 30_000,
@@ -27,9 +29,10 @@ export function createAdapter(): FastifyAdapter {
     requestIdHeader: false,
     return503OnClosing: false, // what comes in on an open connection is still answered
     forceCloseConnections: 'idle',
+    // Raised before any hook runs, so the hook's headers are added here.
     frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) =>
-      errors.write(error, request, reply),
-    clientErrorHandler: answerRawSocket,
+      errors.write(error, request, reply.headers(headers)),
+    clientErrorHandler: (error: Error, socket: Socket) => answerRawSocket(error, socket, headers),
   });
 }
 
@@ -51,17 +54,28 @@ export async function configureApp(app: NestFastifyApplication, log: Logger): Pr
 }
 
 /** A request that is no HTTP, or whose headers are too large, never becomes a request. */
-function answerRawSocket(error: Error & { code?: string }, socket: Socket): void {
+function answerRawSocket(
+  error: Error & { code?: string },
+  socket: Socket,
+  securityHeaders: Readonly<Record<string, string>>,
+): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
+  // The fault is in the body of a request that was answered: a second answer would be taken for
+  // the next request's. Node's own handler looks here too; there is no public way to ask.
+  const { _httpMessage: answering } = socket as { _httpMessage?: ServerResponse };
+  if (answering?.headersSent === true) return void socket.end();
   const { status, body } = toWire(
     error.code === 'HPE_HEADER_OVERFLOW'
       ? new LatchkeyError('headers_too_large', 'request_too_large', 'The headers are too large')
       : malformed('The request is malformed'),
   );
   const text = JSON.stringify(body);
-  socket.end(
-    `HTTP/1.1 ${status} Bad Request\r\nContent-Type: application/json; charset=utf-8\r\n` +
-      `Content-Length: ${Buffer.byteLength(text)}\r\nX-Content-Type-Options: nosniff\r\n` +
-      `Connection: close\r\n\r\n${text}`,
-  );
+  const headers = {
+    ...securityHeaders,
+    'content-type': 'application/json; charset=utf-8',
+    'content-length': Buffer.byteLength(text),
+    connection: 'close',
+  };
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join('')}\r\n${text}`);
 }

@@ -107,7 +107,11 @@ export const loginFailed = (): LatchkeyError =>
   new LatchkeyError('invalid_grant', 'login_failed', 'The username or password is wrong');
 
 export const scopeInvalid = (): LatchkeyError =>
-  new LatchkeyError('invalid_scope', 'scope_invalid', 'A requested scope is unknown or not granted');
+  new LatchkeyError(
+    'invalid_scope',
+    'scope_invalid',
+    'A requested scope is unknown or not granted',
+  );
 
 /** The server cannot do it now and says when to ask again. */
 export const unavailable = (

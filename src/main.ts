@@ -16,7 +16,7 @@ async function main(): Promise<void> {
   const log = createLog(config.logLevel);
   const app = await NestFactory.create<NestFastifyApplication>(
     AppModule.for(config),
-    createAdapter(),
+    createAdapter(config),
     { bodyParser: false, logger: new NestLog(log.logger), abortOnError: false },
   );
   await configureApp(app, log.logger);

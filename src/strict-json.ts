@@ -1,7 +1,8 @@
 /**
  * JSON as RFC 8259 asks senders to write it: UTF-8 without a byte order mark, no member twice
  * (section 4), and not nested beyond what any message here needs. `JSON.parse` alone keeps the
- * last of two members, so that two readers of one text could see two different requests.
+ * last of two members, so that two readers of one text could see two different requests. A member
+ * `__proto__` is nothing that any message has, and sets a prototype wherever it is copied.
  */
 const MAX_DEPTH = 32;
 
@@ -33,7 +34,7 @@ function refuseDuplicateMembers(text: string): void {
       const names = open.at(-1);
       if (names !== undefined && isMemberName(text, end)) {
         const name = JSON.parse(text.slice(at, end)) as string;
-        if (names.has(name)) throw new SyntaxError('duplicate member');
+        if (names.has(name) || name === '__proto__') throw new SyntaxError('refused member');
         names.add(name);
       }
       at = end - 1;

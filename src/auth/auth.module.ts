@@ -14,7 +14,12 @@ import { releasePassport } from './passport-registry.js';
  */
 @Global()
 @Module({
-  imports: [PassportModule.register({ session: false }), DiscoveryModule, UsersModule, TokensModule],
+  imports: [
+    PassportModule.register({ session: false }),
+    DiscoveryModule,
+    UsersModule,
+    TokensModule,
+  ],
   providers: [LocalStrategy, JwtStrategy, GuardCheck],
   exports: [TokensModule],
 })

@@ -29,7 +29,7 @@ export class JwtAuthGuard extends AuthGuard('jwt') {
 
   /** passport drops the reason of a failure; what we threw ourselves goes on, and bugs do. */
   override handleRequest<User>(error: unknown, user: User | false, info: unknown): User {
-    if (error !== null && error !== undefined) throw error;
+    if (error !== null && error !== undefined) throw error as Error;
     if (user) return user;
     throw info instanceof LatchkeyError ? info : tokenInvalid();
   }

@@ -27,7 +27,7 @@ export class LocalAuthGuard extends AuthGuard('local') {
   }
 
   override handleRequest<User>(error: unknown, user: User | false, info: unknown): User {
-    if (error !== null && error !== undefined) throw error;
+    if (error !== null && error !== undefined) throw error as Error;
     if (user) return user;
     throw info instanceof LatchkeyError ? info : loginFailed();
   }

@@ -152,7 +152,7 @@ function databaseLocation(url: string): DatabaseLocation {
   };
 }
 
-export function splitList(list: string | undefined): string[] {
+function splitList(list: string | undefined): string[] {
   return (list ?? '')
     .split(',')
     .map((item) => item.trim())

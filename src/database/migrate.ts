@@ -36,5 +36,5 @@ export async function migrate(
         'start the newer version, or restore a backup from before it.',
     );
   }
-  throw error;
+  throw error as Error;
 }

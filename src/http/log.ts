@@ -62,6 +62,9 @@ export class NestLog implements LoggerService {
   #write(level: 'trace' | 'debug' | 'warn' | 'error' | 'fatal', message: unknown, rest: unknown[]) {
     const context = rest.at(-1);
     const stack = rest.length > 1 ? rest[0] : undefined;
-    this.logger[level]({ context, stack }, message instanceof Error ? message.stack : String(message));
+    this.logger[level](
+      { context, stack },
+      message instanceof Error ? message.stack : String(message),
+    );
   }
 }

@@ -17,31 +17,36 @@ export const CONSUMES = 'consumes';
  */
 export function checkMediaType(
   request: FastifyRequest,
-  _reply: FastifyReply,
+  reply: FastifyReply,
   done: (error?: Error) => void,
 ): void {
   const { headers, routeOptions } = request;
   const contentType = headers['content-type'];
   const encoding = headers['content-encoding'];
-  if (contentType === undefined && encoding === undefined) return done();
+  if (!hasBody(headers)) return done();
+  // The body stays unread, and nothing more is to be read on this connection.
+  const refuse = (description: string): void => {
+    reply.header('connection', 'close');
+    done(unsupported(description));
+  };
   if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
-    return done(unsupported('Compressed bodies are not supported'));
+    return refuse('Compressed bodies are not supported');
   }
   const config = routeOptions.config as { [CONSUMES]?: readonly string[] };
   const consumes = config[CONSUMES] ?? [JSON_TYPE];
   const { type, charset } = parse(contentType ?? '');
-  if (!consumes.includes(type) && hasBody(request)) {
-    return done(unsupported(`The body must be ${consumes.join(' or ')}`));
+  if (!consumes.includes(type)) {
+    return refuse(`The body must be ${consumes.join(' or ')}`);
   }
   if (charset !== undefined && charset !== 'utf-8') {
-    return done(unsupported('The body must be UTF-8'));
+    return refuse('The body must be UTF-8');
   }
   done();
 }
 
-function hasBody({ headers }: FastifyRequest): boolean {
+function hasBody(headers: FastifyRequest['headers']): boolean {
   const length = headers['content-length'];
-  return headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0');
+  return (length !== undefined && length !== '0') || headers['transfer-encoding'] !== undefined;
 }
 
 function parse(contentType: string): { type: string; charset: string | undefined } {

@@ -1,13 +1,15 @@
 import type { INestApplication, Type } from '@nestjs/common';
 import { DiscoveryService, MetadataScanner } from '@nestjs/core';
-import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
-import { ALL_SCOPES } from '../roles.js';
+import { ApiExtension, DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
+import { ALL_SCOPES, type Role, ROLES, type Scope, scopesOf } from '../roles.js';
 import { type Access, accessTo } from './route-access.js';
 
 type Operation = NonNullable<OpenAPIObject['paths'][string]['get']>;
 
 const METHODS = ['get', 'put', 'post', 'delete', 'options', 'head', 'patch'] as const;
 const ERROR = { $ref: '#/components/schemas/Error' };
+/** Carries the access of a handler to each of its operations; not in the finished document. */
+const ACCESS = 'x-access';
 
 /**
  * The OpenAPI document. Padlocks and 401 answers are not written by hand: they come from the
@@ -21,25 +23,29 @@ export function createDocument(app: INestApplication): OpenAPIObject {
     .addOAuth2(
       {
         type: 'oauth2',
-        description: 'Your username and password; leave the client fields empty.',
+        description:
+          'Your username and password. There is no client: leave its fields empty. ' +
+          'Without a scope you get all that you have; one that you do not have is refused.',
         flows: {
           password: {
             tokenUrl: 'token', // relative, so that it is right behind any proxy
-            scopes: Object.fromEntries(ALL_SCOPES.map((scope) => [scope, ''])),
+            scopes: Object.fromEntries(ALL_SCOPES.map((scope) => [scope, holders(scope)])),
           },
         },
       },
       'password',
     )
-    .addBearerAuth({ type: 'http', scheme: 'bearer', description: 'An access token.' }, 'bearer')
+    .addBearerAuth(
+      { type: 'http', scheme: 'bearer', description: 'An access token that you already have.' },
+      'bearer',
+    )
     .build();
+  markAccess(app);
   const document = SwaggerModule.createDocument(app, config, { operationIdFactory: operationId });
   (document.components!.schemas ??= {})['Error'] = ERROR_SCHEMA;
-  const access = accessByOperation(app);
   for (const path of Object.values(document.paths)) {
     for (const method of METHODS) {
-      const operation = path[method];
-      if (operation) protect(operation, access.get(operation.operationId ?? '') ?? 'public');
+      if (path[method]) complete(path[method]);
     }
   }
   return document;
@@ -49,20 +55,34 @@ function operationId(controller: string, method: string): string {
   return `${controller.replace(/Controller$/, '')}.${method}`;
 }
 
-function accessByOperation(app: INestApplication): Map<string, Access> {
+function holders(scope: Scope): string {
+  const roles = (Object.keys(ROLES) as Role[]).filter((role) => scopesOf([role]).includes(scope));
+  return `Held by ${roles.join(', ')}.`;
+}
+
+/**
+ * On the handler itself, not in a table by operation id: one handler can have several paths, and
+ * a decorator can rename an operation.
+ */
+function markAccess(app: INestApplication): void {
   const scanner = new MetadataScanner();
-  const access = new Map<string, Access>();
   for (const { metatype } of app.get(DiscoveryService).getControllers()) {
     const controller = metatype as Type;
     const prototype = controller.prototype as Record<string, (...args: never[]) => unknown>;
     for (const name of scanner.getAllMethodNames(prototype)) {
-      access.set(operationId(controller.name, name), accessTo(controller, prototype[name]!));
+      const handler = prototype[name]!;
+      ApiExtension(ACCESS, accessTo(controller, handler))(prototype, name, { value: handler });
     }
   }
-  return access;
 }
 
-function protect(operation: Operation, access: Access): void {
+function complete(operation: Operation & { [ACCESS]?: Access }): void {
+  const { [ACCESS]: access } = operation;
+  delete operation[ACCESS];
+  // Nest has every header required; the handler runs without, and people need not fill it in.
+  for (const parameter of operation.parameters ?? []) {
+    if ('in' in parameter && parameter.in === 'header') parameter.required = false;
+  }
   operation.responses['default'] ??= { description: 'Error', content: json(ERROR) };
   if (access !== 'bearer') return;
   operation.security = [{ password: [] }, { bearer: [] }];
@@ -79,10 +99,15 @@ function json(schema: object) {
 const ERROR_SCHEMA = {
   type: 'object',
   required: ['error', 'error_description', 'code'],
+  example: {
+    error: 'invalid_token',
+    error_description: 'The access token expired',
+    code: 'token_expired',
+  },
   properties: {
-    error: { type: 'string', description: 'The word of the RFC', example: 'invalid_token' },
-    error_description: { type: 'string', example: 'The access token expired' },
-    code: { type: 'string', description: 'Stable, for programs', example: 'token_expired' },
+    error: { type: 'string', description: 'The word of the RFC' },
+    error_description: { type: 'string', description: 'For people' },
+    code: { type: 'string', description: 'Stable, for programs' },
     fields: {
       type: 'object',
       description: 'What is wrong with each field',

@@ -5,8 +5,8 @@ import type { FastifyInstance } from 'fastify';
  * are no pages: nothing in them may load, frame or be sniffed (OWASP REST Security Cheat Sheet),
  * and nothing is cached unless its handler says so.
  */
-export function useSecurityHeaders(fastify: FastifyInstance, issuer: string): void {
-  const headers = {
+export function securityHeaders(issuer: string): Readonly<Record<string, string>> {
+  return {
     'cache-control': 'no-store',
     'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
     'cross-origin-opener-policy': 'same-origin',
@@ -18,6 +18,10 @@ export function useSecurityHeaders(fastify: FastifyInstance, issuer: string): vo
       'strict-transport-security': 'max-age=31536000; includeSubDomains',
     }),
   };
+}
+
+export function useSecurityHeaders(fastify: FastifyInstance, issuer: string): void {
+  const headers = securityHeaders(issuer);
   fastify.addHook('onRequest', (request, reply, done) => {
     reply.headers(headers).header('x-request-id', request.id);
     done();

@@ -19,9 +19,10 @@ function fieldErrors(errors: readonly ValidationError[], prefix = ''): FieldErro
   for (const { property, constraints, children } of errors) {
     // A name that is not a plain one came from the caller, and is not repeated.
     const name = /^\w{1,64}$/.test(property) ? prefix + property : `${prefix}(other)`;
-    const messages = constraints && 'whitelistValidation' in constraints
-      ? ['is not a known field']
-      : Object.values(constraints ?? {});
+    const messages =
+      constraints && 'whitelistValidation' in constraints
+        ? ['is not a known field']
+        : Object.values(constraints ?? {});
     if (messages.length > 0) fields[name] = messages;
     Object.assign(fields, fieldErrors(children ?? [], `${name}.`));
   }

@@ -66,7 +66,10 @@ export class KeyStore {
     });
     await underLock(this.db, async (trx) => {
       if (await this.#exists(trx, algorithm)) return;
-      await trx.insertInto('signing_keys').values([row(active, now), row(standby, null)]).execute();
+      await trx
+        .insertInto('signing_keys')
+        .values([row(active, now), row(standby, null)])
+        .execute();
     });
   }
 

@@ -1,4 +1,10 @@
-import { Inject, Injectable, Logger, type OnModuleDestroy, type OnModuleInit } from '@nestjs/common';
+import {
+  Inject,
+  Injectable,
+  Logger,
+  type OnModuleDestroy,
+  type OnModuleInit,
+} from '@nestjs/common';
 import { Clock } from '../clock.js';
 import { Config } from '../config/config.js';
 import { Database } from '../database/database.js';
@@ -57,7 +63,8 @@ export class Keyring implements OnModuleInit, OnModuleDestroy {
   /** @throws temporarily_unavailable while the keyring is stale */
   signingKey(): SigningKey {
     this.#requireFresh();
-    const key = this.#shared[0] ?? activeKey(this.#stored, this.config.signingAlgorithm, this.clock.now());
+    const key =
+      this.#shared[0] ?? activeKey(this.#stored, this.config.signingAlgorithm, this.clock.now());
     if (key === undefined) throw unavailable('state_stale', 1);
     return key;
   }

@@ -44,7 +44,11 @@ export async function generateSigningKey(
  * @throws Error when the halves do not belong together, or the key is not of its algorithm: what
  *   is loaded is what was made, or it is not used
  */
-export function loadSigningKey(kid: string, algorithm: ManagedAlgorithm, pkcs8: Buffer): SigningKey {
+export function loadSigningKey(
+  kid: string,
+  algorithm: ManagedAlgorithm,
+  pkcs8: Buffer,
+): SigningKey {
   const sign = createPrivateKey({ key: pkcs8, format: 'der', type: 'pkcs8' });
   const verify = createPublicKey(sign);
   const details = verify.asymmetricKeyDetails;

@@ -47,7 +47,11 @@ export function parseTokenRequest(body: unknown): PasswordGrantRequest {
 }
 
 export const unsupportedGrant = (): LatchkeyError =>
-  new LatchkeyError('unsupported_grant_type', 'grant_unsupported', 'That grant_type is not offered');
+  new LatchkeyError(
+    'unsupported_grant_type',
+    'grant_unsupported',
+    'That grant_type is not offered',
+  );
 
 /** scope-token *( SP scope-token ): RFC 6749 section 3.3. */
 const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*$/;

@@ -4,8 +4,7 @@ import type { Argon2Parameters } from '../config/config.js';
 
 /** What a stored hash says of itself, within bounds that are safe to obey. */
 export type StoredHash =
-  | ({ kind: 'argon2id' } & Argon2Parameters)
-  | { kind: 'bcrypt'; cost: number };
+  ({ kind: 'argon2id' } & Argon2Parameters) | { kind: 'bcrypt'; cost: number };
 
 const ARGON2ID =
   /^\$argon2id\$v=19\$m=([1-9]\d{0,9}),t=([1-9]\d{0,9}),p=([1-9]\d{0,2})\$[A-Za-z0-9+/]{11,86}\$[A-Za-z0-9+/]{22,86}$/;

@@ -3,8 +3,7 @@
  * below a generation. A row lives as long as a token that it refuses could.
  */
 export type Revocation = { expiresAt: number } & (
-  | { kind: 'jti' | 'sid'; subject: string }
-  | { kind: 'sub'; subject: string; gen: number }
+  { kind: 'jti' | 'sid'; subject: string } | { kind: 'sub'; subject: string; gen: number }
 );
 
 /** The claims by which a token can be revoked. */

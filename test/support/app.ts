@@ -32,6 +32,8 @@ export interface TestApp {
   config: Config;
   clock: FrozenClock;
   db: Database;
+  /** Every route as `METHOD /path`, HEAD included: what the server really has. */
+  routes: () => string[];
   /** Moves the clock, and lets the application read anew what would be stale by then. */
   advance: (seconds: number) => Promise<void>;
   /** Everything that was logged, as text. */
@@ -73,11 +75,18 @@ export async function startApp(options: Options = {}): Promise<TestApp> {
     .overrideProvider(Clock)
     .useValue(clock)
     .compile();
-  const nest = testing.createNestApplication<NestFastifyApplication>(createAdapter(), {
+  const nest = testing.createNestApplication<NestFastifyApplication>(createAdapter(config), {
     bodyParser: false,
     logger: new NestLog(logger),
     abortOnError: false,
   });
+  const routes: string[] = [];
+  nest
+    .getHttpAdapter()
+    .getInstance()
+    .addHook('onRoute', ({ method, url }) => {
+      for (const one of [method].flat()) routes.push(`${one} ${url}`);
+    });
   await configureApp(nest, logger);
   await nest.listen(0, '127.0.0.1');
   const { port } = nest.getHttpServer().address() as { port: number };
@@ -87,6 +96,7 @@ export async function startApp(options: Options = {}): Promise<TestApp> {
     config,
     clock,
     db: nest.get(Database, { strict: false }),
+    routes: () => [...routes],
     advance: async (seconds) => {
       clock.advance(seconds);
       await nest.get(Keyring, { strict: false }).reload();

@@ -58,7 +58,11 @@ export async function register(
   username = newName(),
   password = PASSWORD,
 ): Promise<{ id: string; username: string; password: string }> {
-  const { status, body, text } = await call<{ id: string }>(app, '/users', json({ username, password }));
+  const { status, body, text } = await call<{ id: string }>(
+    app,
+    '/users',
+    json({ username, password }),
+  );
   if (status !== 201) throw new Error(`Could not register: ${status} ${text}`);
   return { id: body.id, username, password };
 }

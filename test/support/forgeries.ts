@@ -63,9 +63,10 @@ export function forgeries(app: TestApp, token: string): Forgery[] {
 
   return [
     // The algorithm
-    ...['none', 'None', 'NONE', 'nOnE', ''].map(
-      (alg): Forgery => [`alg ${alg || '(empty)'} without a signature`, `${encode({ ...header, alg })}.${p}.`],
-    ),
+    ...['none', 'None', 'NONE', 'nOnE', ''].map((alg): Forgery => [
+      `alg ${alg || '(empty)'} without a signature`,
+      `${encode({ ...header, alg })}.${p}.`,
+    ]),
     ['alg none with the old signature', `${encode({ ...header, alg: 'none' })}.${p}.${s}`],
     ['alg in lower case', withHeader({ alg: algorithm.toLowerCase() })],
     ['alg as a list', withHeader({ alg: [algorithm] })],
@@ -84,8 +85,14 @@ export function forgeries(app: TestApp, token: string): Forgery[] {
     ['HS256 by the empty secret', hs256('')],
     ...KNOWN_SECRETS.map((secret): Forgery => [`HS256 by the secret "${secret}"`, hs256(secret)]),
     ['HS256 by the kid', hs256(kid)],
-    ...publicHalves(key).map(([name, half]): Forgery => [`HS256 by the public key as ${name}`, hs256(half)]),
-    ['a jwk in the header, and its signature', by('ES256', 'sha256', ec, { jwk: createPublicKey(ec).export({ format: 'jwk' }) })],
+    ...publicHalves(key).map(([name, half]): Forgery => [
+      `HS256 by the public key as ${name}`,
+      hs256(half),
+    ]),
+    [
+      'a jwk in the header, and its signature',
+      by('ES256', 'sha256', ec, { jwk: createPublicKey(ec).export({ format: 'jwk' }) }),
+    ],
     ['a jku in the header', by('ES256', 'sha256', ec, { jku: 'http://127.0.0.1:9/jwks.json' })],
     ['an x5u in the header', by('ES256', 'sha256', ec, { x5u: 'http://127.0.0.1:9/cert.pem' })],
     ['an x5c in the header', by('ES256', 'sha256', ec, { x5c: ['MIIB'] })],
@@ -101,7 +108,10 @@ export function forgeries(app: TestApp, token: string): Forgery[] {
     ['a shell command as kid', withHeader({ kid: '|sleep 10' })],
     ['__proto__ as kid', withHeader({ kid: '__proto__' })],
     ['constructor as kid', withHeader({ kid: 'constructor' })],
-    ...standbyKid(app, kid).map((other): Forgery => ['the kid of another live key', withHeader({ kid: other })]),
+    ...standbyKid(app, kid).map((other): Forgery => [
+      'the kid of another live key',
+      withHeader({ kid: other }),
+    ]),
     // Further header parameters
     ['crit with an unknown name', withHeader({ crit: ['x'], x: 1 })],
     ['an empty crit', withHeader({ crit: [] })],
@@ -157,9 +167,20 @@ export function forgeries(app: TestApp, token: string): Forgery[] {
     ['the token of an encoder that percent-encodes', token.replaceAll('.', '%2E')],
     ...(algorithm === 'ES256' ? ecdsa(h, p, key, raw) : []),
     // Claims
-    ...['iss', 'sub', 'aud', 'exp', 'iat', 'jti', 'sid', 'gen', 'client_id', 'auth_time', 'scope', 'username'].map(
-      (claim): Forgery => [`no ${claim}`, without(claim)],
-    ),
+    ...[
+      'iss',
+      'sub',
+      'aud',
+      'exp',
+      'iat',
+      'jti',
+      'sid',
+      'gen',
+      'client_id',
+      'auth_time',
+      'scope',
+      'username',
+    ].map((claim): Forgery => [`no ${claim}`, without(claim)]),
     ['another issuer', withClaims({ iss: 'https://evil.example' })],
     ['the issuer with a slash', withClaims({ iss: `${String(claims['iss'])}/` })],
     ['the issuer as a list', withClaims({ iss: [claims['iss']] })],
@@ -200,9 +221,23 @@ export function forgeries(app: TestApp, token: string): Forgery[] {
     ['sid null', withClaims({ sid: null })],
     ['scope as a list', withClaims({ scope: ['profile'] })],
     ['a duplicate sub', signed(header, text.replace('{', '{"sub":"x",'))],
-    ['a duplicate scope, nested in nothing', signed(header, text.replace(/}$/, ',"scope":"admin"}'))],
+    [
+      'a duplicate scope, nested in nothing',
+      signed(header, text.replace(/}$/, ',"scope":"admin"}')),
+    ],
     ['a byte order mark before the claims', signed(header, `\ufeff${text}`)],
-    ['ill-formed UTF-8 in the claims', signed(header, Buffer.concat([Buffer.from('{"x":"'), Buffer.from([0xff]), Buffer.from(`",${text.slice(1)}`)]))],
+    [
+      'ill-formed UTF-8 in the claims',
+      signed(
+        header,
+        Buffer.concat([
+          Buffer.from('{"x":"'),
+          Buffer.from([0xff]),
+          Buffer.from(`",${text.slice(1)}`),
+        ]),
+      ),
+    ],
+    ['__proto__ in the claims', signed(header, text.replace('{', '{"__proto__":{"admin":true},'))],
     ['claims that are text', signed(header, '"str"')],
     ['claims that are null', signed(header, 'null')],
     ['claims that are a list', signed(header, [claims])],
@@ -243,11 +278,23 @@ function ecdsa(h: string, p: string, key: KeyObject, raw: Buffer): Forgery[] {
   const input = `${h}.${p}`;
   const der = signBytes('sha256', Buffer.from(input), key).toString('base64url');
   const half = raw.length / 2;
-  const order = Buffer.from('ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551', 'hex');
+  const order = Buffer.from(
+    'ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551',
+    'hex',
+  );
   return [
     ['a signature in DER', `${input}.${der}`],
-    ['r zero', `${input}.${Buffer.concat([Buffer.alloc(half), raw.subarray(half)]).toString('base64url')}`],
-    ['s zero', `${input}.${Buffer.concat([raw.subarray(0, half), Buffer.alloc(half)]).toString('base64url')}`],
-    ['r and s the order of the curve', `${input}.${Buffer.concat([order, order]).toString('base64url')}`],
+    [
+      'r zero',
+      `${input}.${Buffer.concat([Buffer.alloc(half), raw.subarray(half)]).toString('base64url')}`,
+    ],
+    [
+      's zero',
+      `${input}.${Buffer.concat([raw.subarray(0, half), Buffer.alloc(half)]).toString('base64url')}`,
+    ],
+    [
+      'r and s the order of the curve',
+      `${input}.${Buffer.concat([order, order]).toString('base64url')}`,
+    ],
   ];
 }

@@ -1,8 +1,0 @@
-/** A user as other modules see one. */
-export interface User {
-  id: string;
-  username: string;
-  roles: readonly string[];
-  /** Epoch milliseconds. */
-  createdAt: number;
-}
