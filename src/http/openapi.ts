@@ -24,8 +24,8 @@ export function createDocument(app: INestApplication): OpenAPIObject {
       {
         type: 'oauth2',
         description:
-          'Your username and password. There is no client: leave its fields empty. ' +
-          'Without a scope you get all that you have; one that you do not have is refused.',
+          'Your username and password; client fields stay empty. Tick no scope to get all that ' +
+          'you have: one that you do not have is refused.',
         flows: {
           password: {
             tokenUrl: 'token', // relative, so that it is right behind any proxy

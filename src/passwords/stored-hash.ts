@@ -56,5 +56,7 @@ export async function verifyPassword(
   password: string,
 ): Promise<boolean> {
   if (kind === 'argon2id') return verify(text, password);
-  return !password.includes('\0') && (await bcrypt.compare(password, text));
+  // PHP's name for the same algorithm, which the library does not know.
+  const hash = text.startsWith('$2y$') ? `$2b$${text.slice(4)}` : text;
+  return !password.includes('\0') && (await bcrypt.compare(password, hash));
 }

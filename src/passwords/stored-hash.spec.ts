@@ -1,0 +1,74 @@
+import bcrypt from 'bcrypt';
+import fc from 'fast-check';
+import { hashPassword, isWeaker, parseStoredHash, verifyPassword } from './stored-hash.js';
+
+const CURRENT = { memoryCost: 64, timeCost: 2, parallelism: 1 };
+const SALT = 'c2FsdHNhbHRzYWx0c2FsdA';
+const HASH = 'A'.repeat(43);
+const phc = (parameters: string) => `$argon2id$v=19$${parameters}$${SALT}$${HASH}`;
+
+it('makes argon2id in version 19, with the given parameters and a 16-byte salt', async () => {
+  const hash = await hashPassword('a password', CURRENT);
+  expect(hash).toMatch(/^\$argon2id\$v=19\$m=64,t=2,p=1\$[A-Za-z0-9+/]{22}\$[A-Za-z0-9+/]{43}$/);
+  const stored = parseStoredHash(hash);
+  expect(stored).toEqual({ kind: 'argon2id', ...CURRENT });
+  expect(await verifyPassword(hash, stored!, 'a password')).toBe(true);
+  expect(await verifyPassword(hash, stored!, 'a passwore')).toBe(false);
+});
+
+it.each([
+  ['nothing', ''],
+  ['a word', 'x'],
+  ['plain text', 'hunter2'],
+  ['argon2i', phc('m=64,t=2,p=1').replace('argon2id', 'argon2i')],
+  ['an old version', phc('m=64,t=2,p=1').replace('19', '16')],
+  ['memory that would end the process', phc('m=4294967295,t=2,p=1')],
+  ['more memory than is obeyed', phc('m=262145,t=2,p=1')],
+  ['no memory', phc('m=0,t=2,p=1')],
+  ['less memory than its lanes need', phc('m=15,t=2,p=2')],
+  ['passes for minutes', phc('m=64,t=1000,p=1')],
+  ['many lanes', phc('m=64,t=2,p=64')],
+  ['parameters in another order', phc('t=2,m=64,p=1')],
+  ['a leading zero', phc('m=064,t=2,p=1')],
+  ['a line break at the end', `${phc('m=64,t=2,p=1')}\n`],
+  ['bcrypt that takes hours', `$2b$31$${'a'.repeat(53)}`],
+  ['bcrypt without a cost', `$2b$03$${'a'.repeat(53)}`],
+  ['another bcrypt', `$2x$10$${'a'.repeat(53)}`],
+])('refuses %s from storage', (_, text) => {
+  expect(parseStoredHash(text)).toBeUndefined();
+});
+
+it('never throws, and obeys nothing beyond the bounds, whatever is stored', () => {
+  const number = fc.oneof(fc.nat(), fc.bigInt({ min: 0n, max: 2n ** 70n })).map(String);
+  fc.assert(
+    fc.property(number, number, number, fc.string(), (m, t, p, tail) => {
+      for (const text of [phc(`m=${m},t=${t},p=${p}`), phc(`m=${m},t=${t},p=${p}`) + tail, tail]) {
+        const stored = parseStoredHash(text);
+        if (stored?.kind !== 'argon2id') continue;
+        expect(stored.memoryCost).toBeLessThanOrEqual(262_144);
+        expect(stored.timeCost).toBeLessThanOrEqual(10);
+        expect(stored.parallelism).toBeLessThanOrEqual(8);
+      }
+    }),
+  );
+});
+
+it('calls weaker what has less memory or fewer passes, and bcrypt', () => {
+  const argon2id = (memoryCost: number, timeCost: number) =>
+    isWeaker({ kind: 'argon2id', memoryCost, timeCost, parallelism: 1 }, CURRENT);
+  expect([argon2id(64, 2), argon2id(128, 3)]).toEqual([false, false]);
+  expect([argon2id(63, 2), argon2id(64, 1)]).toEqual([true, true]);
+  expect(isWeaker({ kind: 'bcrypt', cost: 15 }, CURRENT)).toBe(true);
+});
+
+it('verifies bcrypt in the spellings of other systems, and refuses NUL there', async () => {
+  const made = await bcrypt.hash('a password', 4);
+  for (const prefix of ['$2a$', '$2b$', '$2y$']) {
+    const hash = prefix + made.slice(4);
+    const stored = parseStoredHash(hash);
+    expect(stored).toEqual({ kind: 'bcrypt', cost: 4 });
+    expect(await verifyPassword(hash, stored!, 'a password')).toBe(true);
+    expect(await verifyPassword(hash, stored!, 'a passwore')).toBe(false);
+    expect(await verifyPassword(hash, stored!, 'a password\0x')).toBe(false);
+  }
+});

@@ -1,0 +1,127 @@
+import bcrypt from 'bcrypt';
+import { startApp, type TestApp } from './support/app.js';
+import { bearer, call, form, json, logIn, newLogin, newName, PASSWORD, register } from './support/client.js';
+import { DATABASES } from './support/databases.js';
+
+const hashOf = async (app: TestApp, id: string) =>
+  (
+    await app.db
+      .selectFrom('users')
+      .select(['password_hash', 'password_version'])
+      .where('id', '=', id)
+      .executeTakeFirstOrThrow()
+  );
+
+const store = (app: TestApp, id: string, hash: string) =>
+  app.db.updateTable('users').set({ password_hash: hash }).where('id', '=', id).execute();
+
+describe.each(DATABASES)('on %s', (database) => {
+  let app: TestApp;
+  beforeAll(async () => {
+    app = await startApp({ database, environment: { ARGON2_MEMORY_KIB: '128', ARGON2_TIME: '2' } });
+  });
+  afterAll(() => app.close());
+
+  it('replaces a weaker hash at login, and the tokens of before stay good', async () => {
+    const user = await newLogin(app);
+    const weaker =
+      '$argon2id$v=19$m=64,t=1,p=1$' + (await cheapHash(PASSWORD)).split('$').slice(-2).join('$');
+    await store(app, user.id, weaker);
+    await logIn(app, user);
+    const { password_hash, password_version } = await hashOf(app, user.id);
+    expect(password_hash).toMatch(/^\$argon2id\$v=19\$m=128,t=2,p=1\$/);
+    expect(password_version).toBe(1);
+    await logIn(app, user);
+    expect((await hashOf(app, user.id)).password_hash).toBe(password_hash);
+    expect((await call(app, '/secure-data', bearer(user.token))).status).toBe(200);
+  });
+
+  it('takes a bcrypt hash brought from elsewhere, and replaces it at login', async () => {
+    const user = await register(app);
+    await store(app, user.id, (await bcrypt.hash(PASSWORD, 4)).replace('$2b$', '$2y$'));
+    const wrong = await call(app, '/token', form({ ...user, password: 'wrong wrong' }));
+    expect(wrong.status).toBe(401);
+    expect((await hashOf(app, user.id)).password_hash).toMatch(/^\$2y\$/);
+    await logIn(app, user);
+    expect((await hashOf(app, user.id)).password_hash).toMatch(/^\$argon2id\$v=19\$m=128/);
+  });
+
+  it('replaces a hash once, however many log in together', async () => {
+    const user = await register(app);
+    await store(app, user.id, await bcrypt.hash(PASSWORD, 4));
+    await Promise.all(Array.from({ length: 8 }, () => logIn(app, user)));
+    await logIn(app, user);
+  });
+
+  it.each([
+    ['memory that would end the process', '$argon2id$v=19$m=4294967295,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$' + 'A'.repeat(43)],
+    ['work for hours', `$2b$31$${'a'.repeat(53)}`],
+    ['nonsense', 'x'],
+  ])('fails the login of a stored hash that asks for %s', async (_, hash) => {
+    const user = await register(app);
+    await store(app, user.id, hash);
+    const started = performance.now();
+    const { status, body } = await call(app, '/token', form({ ...user }));
+    expect([status, body['code']]).toEqual([401, 'login_failed']);
+    expect(performance.now() - started).toBeLessThan(2000);
+  });
+});
+
+describe('the hash queue', () => {
+  it('answers 503 with Retry-After when an address has its share of it, and loses nothing', async () => {
+    // Real parameters, so that hashing takes as long as it does in production.
+    const app = await startApp({ environment: { ARGON2_MEMORY_KIB: '19456', ARGON2_TIME: '2' } });
+    const user = await newLogin(app);
+    const answers = await Promise.all(
+      Array.from({ length: 300 }, () => call(app, '/token', form({ ...user, password: 'wrong!!!' }))),
+    );
+    const busy = answers.filter(({ status }) => status === 503);
+    expect(answers.filter(({ status }) => status === 401).length).toBeGreaterThanOrEqual(256);
+    expect(busy.length).toBeGreaterThan(0);
+    for (const { body, headers } of busy) {
+      expect(body).toMatchObject({ error: 'temporarily_unavailable', code: 'busy' });
+      expect(headers.get('retry-after')).toBe('2');
+    }
+    expect((await call(app, '/secure-data', bearer(user.token))).status).toBe(200);
+    await logIn(app, user);
+    await app.close();
+  });
+
+  it('keeps places for logins while registrations flood it', async () => {
+    const app = await startApp({ environment: { ARGON2_MEMORY_KIB: '19456', ARGON2_TIME: '2' } });
+    const flood = Promise.all(
+      Array.from({ length: 60 }, () => call(app, '/users', json({ username: newName(), password: PASSWORD }))),
+    );
+    const user = await register(app);
+    await logIn(app, user);
+    expect((await flood).every(({ status }) => status === 201 || status === 503)).toBe(true);
+    await app.close();
+  });
+});
+
+it('a login that waits in the queue cannot outlive the user', async () => {
+  const app = await startApp();
+  const { Login } = await import('../src/users/login.js');
+  const user = await newLogin(app);
+  const login = app.nest.get(Login, { strict: false });
+  const verified = await login.verify(user.username, user.password, '127.0.0.1');
+  const changes: [string, () => Promise<unknown>][] = [
+    ['password change', () => update({ password_version: 2 })],
+    ['disable', () => update({ password_version: 1, disabled_at: app.clock.now() })],
+    ['delete', () => app.db.deleteFrom('users').where('id', '=', user.id).execute()],
+  ];
+  const update = (change: object) =>
+    app.db.updateTable('users').set(change).where('id', '=', user.id).execute();
+  await login.open(verified, undefined);
+  for (const [, change] of changes) {
+    await change();
+    await expect(login.open(verified, undefined)).rejects.toMatchObject({ code: 'login_failed' });
+  }
+  await app.close();
+});
+
+/** argon2id with less than the application's own parameters. */
+async function cheapHash(password: string): Promise<string> {
+  const { hash } = await import('@node-rs/argon2');
+  return hash(password, { memoryCost: 64, timeCost: 1, parallelism: 1 });
+}
