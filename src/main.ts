@@ -37,7 +37,10 @@ function stopOnSignal(app: NestFastifyApplication, { logger, flush }: Log): void
     logger.info({ signal }, 'draining');
     app.get(Draining, { strict: false }).begun = true;
     const overdue = setTimeout(() => end(1, 'requests were still in flight'), DRAIN_FOR);
+    // A connection that was busy when the server closed is kept alive once it is idle.
+    const closing = setInterval(() => app.getHttpServer().closeIdleConnections(), 50);
     await app.close();
+    clearInterval(closing);
     clearTimeout(overdue);
     end(0, 'stopped');
   };

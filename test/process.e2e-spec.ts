@@ -1,0 +1,122 @@
+import { connect } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { bearer, call, form, logIn, newLogin, register } from './support/client.js';
+import { newDatabase } from './support/databases.js';
+import { refusedStart, serverEnvironment, startServer } from './support/process.js';
+
+const environment = async (more: Record<string, string> = {}) => ({
+  ...serverEnvironment(await newDatabase('sqlite')),
+  ...more,
+});
+
+describe('the start', () => {
+  it('tells where it listens, where the docs and the data are, and what to try', async () => {
+    const settings = await environment();
+    const server = await startServer(settings);
+    const url = `http://localhost:${server.port}`;
+    expect(server.stderr()).toContain(`Latchkey listens on ${url}`);
+    expect(server.stderr()).toContain(`${url}/docs`);
+    expect(server.stderr()).toContain(settings.DATABASE_URL!.replace('sqlite:', ''));
+    expect(server.stderr()).toContain(`curl ${url}/users`);
+    await server.kill();
+  });
+
+  it('stops at all faults in the settings at once, by name and not by value, before it listens', async () => {
+    const { code, stdout, stderr } = await refusedStart(
+      await environment({ JWT_SECRET: 'canary', ACCESS_TOKEN_TTL: 'canary', ISSUER: 'canary' }),
+    );
+    expect(code).toBe(1);
+    for (const name of ['JWT_SECRET', 'ACCESS_TOKEN_TTL', 'ISSUER']) expect(stderr).toContain(name);
+    expect(stdout + stderr).not.toContain('canary');
+    expect(stdout).not.toContain('listening');
+  });
+
+  it('knows no user before one was registered', async () => {
+    const server = await startServer(await environment());
+    for (const [username, password] of [['admin', 'admin'], ['root', 'root'], ['test', 'test']]) {
+      const answer = await call(server, '/token', form({ username: username!, password: password! }));
+      expect(answer.status).toBe(401);
+    }
+    await server.kill();
+  });
+
+  it('says why it cannot listen where somebody else does', async () => {
+    const first = await startServer(await environment());
+    const { code, stderr } = await refusedStart(await environment({ PORT: String(first.port) }));
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/cannot start.*EADDRINUSE/s);
+    await first.kill();
+  });
+});
+
+describe('a restart', () => {
+  it('keeps users and tokens, and what was refused stays refused', async () => {
+    const settings = await environment();
+    const first = await startServer(settings);
+    const kept = await newLogin(first);
+    const deleted = await newLogin(first);
+    await call(first, '/users/me', bearer(deleted.token, { method: 'DELETE' }));
+    await first.kill(); // at any moment: what was answered is on the disk
+    const second = await startServer(settings);
+    expect((await call(second, '/secure-data', bearer(kept.token))).status).toBe(200);
+    const { body } = await call(second, '/secure-data', bearer(deleted.token));
+    expect(body['code']).toBe('token_revoked');
+    await logIn(second, kept);
+    await second.kill();
+  });
+});
+
+describe('the log', () => {
+  it('has one line a request, with its route and without its secrets', async () => {
+    const server = await startServer(await environment());
+    const user = await newLogin(server);
+    await call(server, `/secure-data?access_token=${user.token}`, bearer(user.token));
+    await server.kill('SIGTERM');
+    const lines = server
+      .stdout()
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Record<string, unknown>)
+      .filter(({ method }) => method !== undefined);
+    expect(lines.map(({ method, route, status }) => [method, route, status])).toEqual([
+      ['POST', '/users', 201],
+      ['POST', '/token', 200],
+      ['GET', '/secure-data', 200],
+    ]);
+    expect(lines[2]).toMatchObject({ sub: user.id, ip: '127.0.0.1', ms: expect.any(Number) });
+    expect(server.stdout()).not.toContain(user.token);
+    expect(server.stdout()).not.toContain(user.password);
+    expect(server.stdout()).not.toContain(user.username);
+  });
+});
+
+describe.each(['SIGTERM', 'SIGINT'] as const)('%s', (signal) => {
+  it('lets the requests in flight finish, and ends the process with 0', async () => {
+    // Real parameters: the logins are still being hashed when the signal comes.
+    const server = await startServer(
+      await environment({ ARGON2_MEMORY_KIB: '19456', ARGON2_TIME: '2' }),
+    );
+    const user = await register(server);
+    const logins = Array.from({ length: 20 }, () => call(server, '/token', form({ ...user })));
+    await Promise.race(logins);
+    const ended = server.kill(signal);
+    expect((await Promise.all(logins)).map(({ status }) => status)).toEqual(Array(20).fill(200));
+    expect(await ended).toEqual({ code: 0, signal: null });
+    expect(server.stdout()).toContain('"msg":"stopped"');
+  });
+
+  it('ends the process although a client keeps its connection open', async () => {
+    const server = await startServer(await environment());
+    const socket = connect(server.port, '127.0.0.1');
+    socket.on('error', () => undefined);
+    await new Promise((resolve) => socket.once('connect', resolve));
+    socket.write('GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n');
+    await new Promise((resolve) => socket.once('data', resolve));
+    const { code } = await Promise.race([
+      server.kill(signal),
+      sleep(5000, { code: 'still running' }, { ref: false }),
+    ]);
+    expect(code).toBe(0);
+    socket.destroy();
+  });
+});
