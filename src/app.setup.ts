@@ -18,10 +18,14 @@ import { validationPipe } from './http/validation.js';
 const errors = new ErrorFilter();
 
 /** The HTTP server, with every limit and timeout set. Milliseconds. */
-export function createAdapter({ issuer }: Config): FastifyAdapter {
+export function createAdapter({ issuer, trustProxy }: Config): FastifyAdapter {
   const headers = securityHeaders(issuer);
   return new FastifyAdapter({
     bodyLimit: BODY_LIMIT,
+    trustProxy:
+      typeof trustProxy === 'number'
+        ? (_address: string, hop: number) => hop < trustProxy
+        : trustProxy,
     requestTimeout: 30_000,
     keepAliveTimeout: 72_000, // longer than the usual 60 s of a load balancer
     http: { headersTimeout: 10_000, connectionsCheckingInterval: 5_000 },

@@ -40,13 +40,16 @@ export type ErrorCode =
   | 'grant_unsupported'
   | 'scope_invalid'
   | 'scope_missing'
+  | 'password_change_required'
   // the resource
   | 'not_found'
   | 'access_denied'
   | 'conflict'
   | 'registration_closed'
+  | 'user_unknown'
   | 'username_taken'
   // the server
+  | 'too_many_attempts'
   | 'busy'
   | 'database_unavailable'
   | 'state_stale'
@@ -106,11 +109,37 @@ export const tokenRevoked = (): LatchkeyError =>
 export const loginFailed = (): LatchkeyError =>
   new LatchkeyError('invalid_grant', 'login_failed', 'The username or password is wrong');
 
+export const userUnknown = (): LatchkeyError =>
+  new LatchkeyError('not_found', 'user_unknown', 'There is no such user');
+
 export const scopeInvalid = (): LatchkeyError =>
   new LatchkeyError(
     'invalid_scope',
     'scope_invalid',
     'A requested scope is unknown or not granted',
+  );
+
+/** @param retryAfter whole seconds */
+export const tooManyRequests = (retryAfter: number): LatchkeyError =>
+  new LatchkeyError('too_many_requests', 'too_many_attempts', 'Too many attempts: wait a while', {
+    retryAfter,
+  });
+
+/** RFC 6750 section 3.1. @param missing the scopes that the token does not carry */
+export const insufficientScope = (missing: readonly string[]): LatchkeyError =>
+  new LatchkeyError(
+    'insufficient_scope',
+    'scope_missing',
+    `The access token lacks the scope ${missing.join(' ')}`,
+    { scope: missing.join(' ') },
+  );
+
+/** A token of a password that was made for the user opens nothing but the change of it. */
+export const passwordChangeRequired = (): LatchkeyError =>
+  new LatchkeyError(
+    'access_denied',
+    'password_change_required',
+    'The password must be changed first, at /users/me/password',
   );
 
 /** The server cannot do it now and says when to ask again. */

@@ -10,6 +10,9 @@ export const ROLES = {
 export type Role = keyof typeof ROLES;
 export type Scope = (typeof ROLES)[Role][number];
 
+/** The one scope of a token that may do nothing but change a password made by somebody else. */
+export const PASSWORD_CHANGE = 'password_change';
+
 /** What a newly registered user is. */
 export const DEFAULT_ROLE: Role = 'user';
 
@@ -23,6 +26,7 @@ export function scopesOf(roles: readonly string[]): Scope[] {
   );
 }
 
-function isRole(name: string): name is Role {
+/** @param name a role, or not */
+export function isRole(name: string): name is Role {
   return Object.hasOwn(ROLES, name);
 }

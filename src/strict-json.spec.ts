@@ -3,12 +3,18 @@ import { parseStrictJson } from './strict-json.js';
 
 const parse = (text: string): unknown => parseStrictJson(Buffer.from(text));
 
-it.each(['{}', '[]', '"a"', '1', 'null', ' {"a" : [ {"a":1}, {"a":2} ] } ', '{"a":{"a":{"a":1}}}', '{"\\"":1,"\\\\":2}'])(
-  'reads %s as JSON.parse does',
-  (text) => {
-    expect(parse(text)).toEqual(JSON.parse(text));
-  },
-);
+it.each([
+  '{}',
+  '[]',
+  '"a"',
+  '1',
+  'null',
+  ' {"a" : [ {"a":1}, {"a":2} ] } ',
+  '{"a":{"a":{"a":1}}}',
+  '{"\\"":1,"\\\\":2}',
+])('reads %s as JSON.parse does', (text) => {
+  expect(parse(text)).toEqual(JSON.parse(text));
+});
 
 it.each([
   '{"a":1,"a":1}',
@@ -42,9 +48,14 @@ it('reads whatever JSON.stringify writes', () => {
 
 it('finds a member that is there twice, wherever it is', () => {
   fc.assert(
-    fc.property(fc.string(), fc.jsonValue({ maxDepth: 3 }), fc.jsonValue(), (name, inner, other) => {
-      const member = `${JSON.stringify(name)}:${JSON.stringify(inner)}`;
-      expect(() => parse(`[{${member},"…":${JSON.stringify(other)},${member}}]`)).toThrow();
-    }),
+    fc.property(
+      fc.string(),
+      fc.jsonValue({ maxDepth: 3 }),
+      fc.jsonValue(),
+      (name, inner, other) => {
+        const member = `${JSON.stringify(name)}:${JSON.stringify(inner)}`;
+        expect(() => parse(`[{${member},"…":${JSON.stringify(other)},${member}}]`)).toThrow();
+      },
+    ),
   );
 });

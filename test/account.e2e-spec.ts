@@ -1,5 +1,15 @@
 import { startApp, type TestApp } from './support/app.js';
-import { bearer, call, form, json, logIn, newLogin, newName, PASSWORD, register } from './support/client.js';
+import {
+  bearer,
+  call,
+  form,
+  json,
+  logIn,
+  newLogin,
+  newName,
+  PASSWORD,
+  register,
+} from './support/client.js';
 import { DATABASES } from './support/databases.js';
 
 describe.each(DATABASES)('on %s', (database) => {
@@ -11,7 +21,11 @@ describe.each(DATABASES)('on %s', (database) => {
 
   describe('POST /users', () => {
     it('registers a user and shows the profile', async () => {
-      const { status, body } = await call(app, '/users', json({ username: 'Bob', password: PASSWORD }));
+      const { status, body } = await call(
+        app,
+        '/users',
+        json({ username: 'Bob', password: PASSWORD }),
+      );
       expect(status).toBe(201);
       expect(body).toEqual({
         id: expect.stringMatching(/^[0-9a-f]{8}-/),
@@ -21,15 +35,24 @@ describe.each(DATABASES)('on %s', (database) => {
       });
     });
 
-    it.each(['bob', 'BOB', 'Ｂob', 'bOb'])('refuses %s, the same name in another spelling', async (name) => {
-      const { status, body } = await call(app, '/users', json({ username: name, password: PASSWORD }));
-      expect([status, body['error'], body['code']]).toEqual([409, 'conflict', 'username_taken']);
-    });
+    it.each(['bob', 'BOB', 'Ｂob', 'bOb'])(
+      'refuses %s, the same name in another spelling',
+      async (name) => {
+        const { status, body } = await call(
+          app,
+          '/users',
+          json({ username: name, password: PASSWORD }),
+        );
+        expect([status, body['error'], body['code']]).toEqual([409, 'conflict', 'username_taken']);
+      },
+    );
 
     it('gives one name to one of many who ask at once', async () => {
       const username = newName();
       const answers = await Promise.all(
-        Array.from({ length: 10 }, () => call(app, '/users', json({ username, password: PASSWORD }))),
+        Array.from({ length: 10 }, () =>
+          call(app, '/users', json({ username, password: PASSWORD })),
+        ),
       );
       expect(answers.map(({ status }) => status).sort()).toEqual([201, ...Array(9).fill(409)]);
     });
@@ -57,15 +80,21 @@ describe.each(DATABASES)('on %s', (database) => {
       expect(body.fields).toHaveProperty('username');
     });
 
-    it.each(['a'.repeat(64), '김철수', 'алиса', 'Ünal', 'o.k_@+-9', '__proto__', 'constructor', 'me'])(
-      'takes %s as a username, and its owner logs in',
-      async (username) => {
-        const user = await register(app, username);
-        const token = await logIn(app, user);
-        const { body } = await call(app, '/users/me', bearer(token));
-        expect(body['username']).toBe(username);
-      },
-    );
+    it.each([
+      'a'.repeat(64),
+      '김철수',
+      'алиса',
+      'Ünal',
+      'o.k_@+-9',
+      '__proto__',
+      'constructor',
+      'me',
+    ])('takes %s as a username, and its owner logs in', async (username) => {
+      const user = await register(app, username);
+      const token = await logIn(app, user);
+      const { body } = await call(app, '/users/me', bearer(token));
+      expect(body['username']).toBe(username);
+    });
 
     it.each([
       ['a short one', '7 chars'],
@@ -110,7 +139,11 @@ describe.each(DATABASES)('on %s', (database) => {
     it('takes a password in either normal form of the same text, and no look-alike', async () => {
       const user = await register(app, undefined, 'caf\u00e9 et croissants \ufb01n');
       await logIn(app, { ...user, password: 'cafe\u0301 et croissants \ufb01n' });
-      const folded = await call(app, '/token', form({ ...user, password: 'caf\u00e9 et croissants fin' }));
+      const folded = await call(
+        app,
+        '/token',
+        form({ ...user, password: 'caf\u00e9 et croissants fin' }),
+      );
       expect(folded.status).toBe(401);
     });
 
@@ -131,7 +164,8 @@ describe.each(DATABASES)('on %s', (database) => {
         .select('password_hash')
         .where('id', 'in', [a.id, b.id])
         .execute();
-      for (const row of rows) expect(row.password_hash).toMatch(/^\$argon2id\$v=19\$m=64,t=1,p=1\$/);
+      for (const row of rows)
+        expect(row.password_hash).toMatch(/^\$argon2id\$v=19\$m=64,t=1,p=1\$/);
       expect(rows[0]!.password_hash).not.toBe(rows[1]!.password_hash);
     });
   });
@@ -152,11 +186,19 @@ describe.each(DATABASES)('on %s', (database) => {
       const user = await register(app);
       const tokens = [await logIn(app, user), await logIn(app, user)];
       for (const token of tokens) await call(app, '/secure-data', bearer(token)); // remembered
-      const { status, text } = await call(app, '/users/me', bearer(tokens[0]!, { method: 'DELETE' }));
+      const { status, text } = await call(
+        app,
+        '/users/me',
+        bearer(tokens[0]!, { method: 'DELETE' }),
+      );
       expect([status, text]).toEqual([204, '']);
       for (const token of tokens) {
         const { status, body } = await call(app, '/secure-data', bearer(token));
-        expect([status, body['error'], body['code']]).toEqual([401, 'invalid_token', 'token_revoked']);
+        expect([status, body['error'], body['code']]).toEqual([
+          401,
+          'invalid_token',
+          'token_revoked',
+        ]);
       }
       expect((await call(app, '/token', form({ ...user }))).status).toBe(401);
     });
@@ -164,8 +206,16 @@ describe.each(DATABASES)('on %s', (database) => {
     it('leaves nothing behind but what refuses the tokens', async () => {
       const { id, token } = await newLogin(app);
       await call(app, '/users/me', bearer(token, { method: 'DELETE' }));
-      const sessions = await app.db.selectFrom('sessions').select('id').where('user_id', '=', id).execute();
-      const rows = await app.db.selectFrom('revocations').selectAll().where('subject', '=', id).execute();
+      const sessions = await app.db
+        .selectFrom('sessions')
+        .select('id')
+        .where('user_id', '=', id)
+        .execute();
+      const rows = await app.db
+        .selectFrom('revocations')
+        .selectAll()
+        .where('subject', '=', id)
+        .execute();
       expect(sessions).toEqual([]);
       expect(rows).toMatchObject([{ kind: 'sub', gen: 2 }]);
     });
@@ -184,6 +234,10 @@ describe.each(DATABASES)('on %s', (database) => {
 it('refuses registration while REGISTRATION is closed', async () => {
   const app = await startApp({ environment: { REGISTRATION: 'closed' } });
   const { status, body } = await call(app, '/users', json({ username: 'eve', password: PASSWORD }));
-  expect([status, body['error'], body['code']]).toEqual([403, 'access_denied', 'registration_closed']);
+  expect([status, body['error'], body['code']]).toEqual([
+    403,
+    'access_denied',
+    'registration_closed',
+  ]);
   await app.close();
 });

@@ -125,7 +125,9 @@ describe('the Authorization header', () => {
       await call(app, `/secure-data?access_token=${token}`),
       await call(app, '/secure-data', { headers: { cookie: `access_token=${token}` } }),
       await call(app, '/secure-data', { headers: { 'x-access-token': token } }),
-      await call(app, '/secure-data', { headers: { 'x-user-id': '1', 'x-forwarded-user': 'carol' } }),
+      await call(app, '/secure-data', {
+        headers: { 'x-user-id': '1', 'x-forwarded-user': 'carol' },
+      }),
     ];
     expect(elsewhere.map(({ body }) => body['code'])).toEqual(Array(4).fill('token_missing'));
     expect(app.log()).not.toContain(token);
@@ -136,13 +138,23 @@ describe('the Authorization header', () => {
     expect((await call(app, '/secure-data', bearer(token, { method: 'HEAD' }))).status).toBe(200);
   });
 
-  it.each(['//secure-data', '/secure-data/', '/SECURE-DATA', '/%73ecure-data', '/secure-data%2f', '/secure-data;x', '/secure-data%00', '/./secure-data', '/x/../secure-data'])(
-    'is asked for at %s too, or nothing is there',
-    async (path) => {
-      const answer = await rawHttp(app, `GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
-      expect(answer).toMatch(/^HTTP\/1\.1 (401|404|400) /);
-    },
-  );
+  it.each([
+    '//secure-data',
+    '/secure-data/',
+    '/SECURE-DATA',
+    '/%73ecure-data',
+    '/secure-data%2f',
+    '/secure-data;x',
+    '/secure-data%00',
+    '/./secure-data',
+    '/x/../secure-data',
+  ])('is asked for at %s too, or nothing is there', async (path) => {
+    const answer = await rawHttp(
+      app,
+      `GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`,
+    );
+    expect(answer).toMatch(/^HTTP\/1\.1 (401|404|400) /);
+  });
 });
 
 describe('time', () => {
@@ -161,8 +173,14 @@ describe('time', () => {
     await app.advance(1);
     for (const token of [seen, unseen]) {
       const { status, body, headers } = await call(app, '/secure-data', bearer(token));
-      expect([status, body['error'], body['code']]).toEqual([401, 'invalid_token', 'token_expired']);
-      expect(headers.get('www-authenticate')).toContain('error_description="The access token expired"');
+      expect([status, body['error'], body['code']]).toEqual([
+        401,
+        'invalid_token',
+        'token_expired',
+      ]);
+      expect(headers.get('www-authenticate')).toContain(
+        'error_description="The access token expired"',
+      );
     }
   });
 
@@ -179,7 +197,11 @@ describe('time', () => {
     await app.db.schema.dropTable('revocations').execute(); // no read succeeds from here on
     app.clock.advance(61);
     const { status, body, headers } = await call(app, '/secure-data', bearer(token));
-    expect([status, body['error'], body['code']]).toEqual([503, 'temporarily_unavailable', 'state_stale']);
+    expect([status, body['error'], body['code']]).toEqual([
+      503,
+      'temporarily_unavailable',
+      'state_stale',
+    ]);
     expect(headers.get('retry-after')).toBe('1');
     expect((await call(app, '/health/ready')).status).toBe(503);
     expect((await call(app, '/health/live')).status).toBe(200);
@@ -200,6 +222,8 @@ it('verifies with JWT_SECRET_PREVIOUS and signs with JWT_SECRET alone', async ()
   const fresh = await logIn(after, { username, password });
   expect(parts(fresh).header['kid']).not.toBe(parts(token).header['kid']);
   expect((await call(after, '/.well-known/jwks.json')).body).toEqual({ keys: [] });
-  expect((await call(after, '/.well-known/oauth-authorization-server')).body).not.toHaveProperty('jwks_uri');
+  expect((await call(after, '/.well-known/oauth-authorization-server')).body).not.toHaveProperty(
+    'jwks_uri',
+  );
   await after.close();
 });

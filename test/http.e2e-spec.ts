@@ -2,7 +2,16 @@ import { gzipSync } from 'node:zlib';
 import { Controller, Get } from '@nestjs/common';
 import { Public } from '../src/auth/public.js';
 import { startApp, type TestApp } from './support/app.js';
-import { bearer, call, form, json, newLogin, newName, PASSWORD, register } from './support/client.js';
+import {
+  bearer,
+  call,
+  form,
+  json,
+  newLogin,
+  newName,
+  PASSWORD,
+  register,
+} from './support/client.js';
 import { rawHttp } from './support/raw-http.js';
 
 @Public()
@@ -82,13 +91,14 @@ describe('a body', () => {
     expect((await post('/token', type, body)).status).toBe(415);
   });
 
-  it.each(['application/json; charset=utf-8', 'application/json;charset=UTF-8', 'Application/JSON'])(
-    'of type %s is read',
-    async (type) => {
-      const body = JSON.stringify({ username: newName(), password: PASSWORD });
-      expect((await post('/users', type, body)).status).toBe(201);
-    },
-  );
+  it.each([
+    'application/json; charset=utf-8',
+    'application/json;charset=UTF-8',
+    'Application/JSON',
+  ])('of type %s is read', async (type) => {
+    const body = JSON.stringify({ username: newName(), password: PASSWORD });
+    expect((await post('/users', type, body)).status).toBe(201);
+  });
 
   it.each(['gzip', 'br', 'deflate', 'zstd'])('in %s is refused unread', async (encoding) => {
     const answer = await post('/token', 'application/json', gzipSync('{}'), {
@@ -131,10 +141,26 @@ describe('a body', () => {
 
   it.each([
     ['without an end', '--x\r\nContent-Disposition: form-data; name="username"\r\n\r\nalice'],
-    ['with a file', '--x\r\nContent-Disposition: form-data; name="password"; filename="a"\r\n\r\nb\r\n--x--\r\n'],
-    ['with a field twice', `${'--x\r\nContent-Disposition: form-data; name="username"\r\n\r\na\r\n'.repeat(2)}--x--\r\n`],
-    ['that is no UTF-8', Buffer.concat([Buffer.from('--x\r\nContent-Disposition: form-data; name="username"\r\n\r\n'), Buffer.from([0xff]), Buffer.from('\r\n--x--\r\n')])],
-    ['with too many fields', `${Array.from({ length: 40 }, (_, i) => `--x\r\nContent-Disposition: form-data; name="f${i}"\r\n\r\na\r\n`).join('')}--x--\r\n`],
+    [
+      'with a file',
+      '--x\r\nContent-Disposition: form-data; name="password"; filename="a"\r\n\r\nb\r\n--x--\r\n',
+    ],
+    [
+      'with a field twice',
+      `${'--x\r\nContent-Disposition: form-data; name="username"\r\n\r\na\r\n'.repeat(2)}--x--\r\n`,
+    ],
+    [
+      'that is no UTF-8',
+      Buffer.concat([
+        Buffer.from('--x\r\nContent-Disposition: form-data; name="username"\r\n\r\n'),
+        Buffer.from([0xff]),
+        Buffer.from('\r\n--x--\r\n'),
+      ]),
+    ],
+    [
+      'with too many fields',
+      `${Array.from({ length: 40 }, (_, i) => `--x\r\nContent-Disposition: form-data; name="f${i}"\r\n\r\na\r\n`).join('')}--x--\r\n`,
+    ],
     ['that is empty', ''],
   ])('of multipart %s is refused', async (_, body) => {
     const answer = await post('/token', 'multipart/form-data; boundary=x', body);
@@ -157,9 +183,18 @@ describe('a body', () => {
 
 describe('on the wire', () => {
   it.each([
-    ['two content lengths', 'POST /token HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx'],
-    ['content length and chunks', 'POST /token HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\n\r\n'],
-    ['a bad chunk size', 'POST /token HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n'],
+    [
+      'two content lengths',
+      'POST /token HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx',
+    ],
+    [
+      'content length and chunks',
+      'POST /token HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\n\r\n',
+    ],
+    [
+      'a bad chunk size',
+      'POST /token HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n',
+    ],
     ['a space before the colon', 'GET / HTTP/1.1\r\nHost : x\r\n\r\n'],
     ['a folded header', 'GET / HTTP/1.1\r\nHost: x\r\nX-A: b\r\n c\r\n\r\n'],
     ['NUL in a header', 'GET / HTTP/1.1\r\nHost: x\r\nX-A: b\0c\r\n\r\n'],
@@ -179,14 +214,23 @@ describe('on the wire', () => {
   });
 
   it('headers beyond 16 KiB are 431', async () => {
-    const answer = await rawHttp(app, `GET / HTTP/1.1\r\nHost: x\r\nX-A: ${'a'.repeat(20_000)}\r\n\r\n`);
+    const answer = await rawHttp(
+      app,
+      `GET / HTTP/1.1\r\nHost: x\r\nX-A: ${'a'.repeat(20_000)}\r\n\r\n`,
+    );
     expect(answer).toMatch(/^HTTP\/1\.1 431 /);
   });
 
-  it.each(['TRACE', 'PROPFIND', 'PATCH', 'PUT', 'OPTIONS'])('%s reaches nothing', async (method) => {
-    const answer = await rawHttp(app, `${method} /users HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
-    expect(answer).toMatch(/^HTTP\/1\.1 (400|404) /);
-  });
+  it.each(['TRACE', 'PROPFIND', 'PATCH', 'PUT', 'OPTIONS'])(
+    '%s reaches nothing',
+    async (method) => {
+      const answer = await rawHttp(
+        app,
+        `${method} /users HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`,
+      );
+      expect(answer).toMatch(/^HTTP\/1\.1 (400|404) /);
+    },
+  );
 
   it('each of two pipelined requests gets its own answer', async () => {
     const answer = await rawHttp(
@@ -199,7 +243,11 @@ describe('on the wire', () => {
 
   it('method override and rewrite headers are ignored', async () => {
     const { status, body } = await call(app, '/health/live', {
-      headers: { 'x-http-method-override': 'DELETE', 'x-original-url': '/users/me', 'x-rewrite-url': '/x' },
+      headers: {
+        'x-http-method-override': 'DELETE',
+        'x-original-url': '/users/me',
+        'x-rewrite-url': '/x',
+      },
     });
     expect([status, body]).toEqual([200, { status: 'ok' }]);
   });

@@ -33,8 +33,16 @@ describe('the start', () => {
 
   it('knows no user before one was registered', async () => {
     const server = await startServer(await environment());
-    for (const [username, password] of [['admin', 'admin'], ['root', 'root'], ['test', 'test']]) {
-      const answer = await call(server, '/token', form({ username: username!, password: password! }));
+    for (const [username, password] of [
+      ['admin', 'admin'],
+      ['root', 'root'],
+      ['test', 'test'],
+    ]) {
+      const answer = await call(
+        server,
+        '/token',
+        form({ username: username!, password: password! }),
+      );
       expect(answer.status).toBe(401);
     }
     await server.kill();

@@ -1,5 +1,13 @@
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
@@ -14,7 +22,15 @@ const section = README.slice(
 let copy: string;
 beforeAll(() => {
   copy = mkdtempSync(join(tmpdir(), 'latchkey-readme-'));
-  for (const path of ['src', 'test/support', 'package.json', 'jest.config.js', 'nest-cli.json', 'tsconfig.json', 'tsconfig.build.json']) {
+  for (const path of [
+    'src',
+    'test/support',
+    'package.json',
+    'jest.config.js',
+    'nest-cli.json',
+    'tsconfig.json',
+    'tsconfig.build.json',
+  ]) {
     cpSync(path, join(copy, path), { recursive: true });
   }
   symlinkSync(join(process.cwd(), 'node_modules'), join(copy, 'node_modules'));
@@ -22,7 +38,9 @@ beforeAll(() => {
 afterAll(() => rmSync(copy, { recursive: true }));
 
 it('the resource of the README works when it is followed to the letter', () => {
-  for (const [, language, path, block] of section.matchAll(/```(ts|diff)\n ?\/\/ (\S+)\n([^]*?)```/g)) {
+  for (const [, language, path, block] of section.matchAll(
+    /```(ts|diff)\n ?\/\/ (\S+)\n([^]*?)```/g,
+  )) {
     const file = join(copy, path!);
     if (language === 'ts') {
       mkdirSync(dirname(file), { recursive: true });

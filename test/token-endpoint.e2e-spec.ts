@@ -1,5 +1,14 @@
 import { startApp, type TestApp } from './support/app.js';
-import { bearer, call, form, json, newLogin, PASSWORD, register, type TokenBody } from './support/client.js';
+import {
+  bearer,
+  call,
+  form,
+  json,
+  newLogin,
+  PASSWORD,
+  register,
+  type TokenBody,
+} from './support/client.js';
 import { parts } from './support/tokens.js';
 
 let app: TestApp;
@@ -107,7 +116,11 @@ describe('POST /token', () => {
   it.each(['magic', 'PASSWORD', 'constructor', '__proto__', 'toString', 'hasOwnProperty'])(
     'refuses grant_type %s as unsupported',
     async (grant) => {
-      const { status, body } = await call(app, '/token', form({ grant_type: grant, ...credentials() }));
+      const { status, body } = await call(
+        app,
+        '/token',
+        form({ grant_type: grant, ...credentials() }),
+      );
       expect([status, body['error']]).toEqual([400, 'unsupported_grant_type']);
     },
   );
@@ -115,7 +128,10 @@ describe('POST /token', () => {
   it.each([
     ['username twice', (u: string) => `username=${u}&username=${u}&password=${PASSWORD}`],
     ['password twice', (u: string) => `username=${u}&password=a&password=${PASSWORD}`],
-    ['grant_type twice', (u: string) => `grant_type=password&grant_type=x&username=${u}&password=x`],
+    [
+      'grant_type twice',
+      (u: string) => `grant_type=password&grant_type=x&username=${u}&password=x`,
+    ],
     ['scope twice', (u: string) => `scope=profile&scope=admin&username=${u}&password=${PASSWORD}`],
     ['an array in brackets', (u: string) => `username[]=${u}&password=${PASSWORD}`],
     ['an object in brackets', () => 'username[$ne]=x&password[$ne]=x'],
@@ -178,7 +194,11 @@ describe('POST /token', () => {
 
   it('decodes a plus to a space exactly once', async () => {
     const plus = await register(app, undefined, 'a+b c%2Bd+++++++');
-    const answer = await call(app, '/token', form({ username: plus.username, password: plus.password }));
+    const answer = await call(
+      app,
+      '/token',
+      form({ username: plus.username, password: plus.password }),
+    );
     expect(answer.status).toBe(200);
     const raw = form(`username=${plus.username}&password=a%2Bb+c%252Bd%2B%2B%2B%2B%2B%2B%2B`);
     expect((await call(app, '/token', raw)).status).toBe(200);
@@ -197,18 +217,27 @@ describe('POST /token', () => {
 
 describe('scope', () => {
   it('is all of the user without a request, and what was asked for with one', async () => {
-    const { body } = await call<TokenBody>(app, '/token', form({ ...credentials(), scope: 'profile' }));
+    const { body } = await call<TokenBody>(
+      app,
+      '/token',
+      form({ ...credentials(), scope: 'profile' }),
+    );
     expect(body.scope).toBe('profile');
     expect(parts(body.access_token).claims['scope']).toBe('profile');
   });
 
-  it.each(['admin', 'nonsense', 'profile admin', 'profile  profile', ' profile', 'prof"ile', 'prófile'])(
-    'refuses %j: unknown, or more than the user has',
-    async (scope) => {
-      const { status, body } = await call(app, '/token', form({ ...credentials(), scope }));
-      expect([status, body['error']]).toEqual([400, 'invalid_scope']);
-    },
-  );
+  it.each([
+    'admin',
+    'nonsense',
+    'profile admin',
+    'profile  profile',
+    ' profile',
+    'prof"ile',
+    'prófile',
+  ])('refuses %j: unknown, or more than the user has', async (scope) => {
+    const { status, body } = await call(app, '/token', form({ ...credentials(), scope }));
+    expect([status, body['error']]).toEqual([400, 'invalid_scope']);
+  });
 
   it('is judged after the password, so that it tells nothing about a user', async () => {
     const { status, body } = await call(

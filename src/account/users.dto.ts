@@ -16,6 +16,15 @@ export class RegisterDto {
   password!: string;
 }
 
+export class ChangePasswordDto {
+  @IsString()
+  current_password!: string;
+
+  /** At least 8 characters, not a common one, not the current one. */
+  @IsString()
+  new_password!: string;
+}
+
 export class ProfileDto {
   /** Never changes and is never used again: key your own data on it. */
   id!: string;

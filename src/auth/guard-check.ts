@@ -1,9 +1,12 @@
 import { Injectable, type OnModuleInit, type Type } from '@nestjs/common';
 import { METHOD_METADATA } from '@nestjs/common/constants.js';
 import { DiscoveryService, MetadataScanner } from '@nestjs/core';
-import { accessTo } from '../http/route-access.js';
+import { accessTo, requiredScopes } from '../http/route-access.js';
 
-/** Stops the start when a handler has neither a guard that authenticates nor `@Public()`. */
+/**
+ * Stops the start when a handler has neither a guard that authenticates nor `@Public()`, or asks
+ * for scopes without the guard that looks at them.
+ */
 @Injectable()
 export class GuardCheck implements OnModuleInit {
   constructor(
@@ -27,7 +30,15 @@ export class GuardCheck implements OnModuleInit {
     return this.scanner
       .getAllMethodNames(prototype)
       .filter((name) => Reflect.hasMetadata(METHOD_METADATA, prototype[name]!))
-      .filter((name) => accessTo(controller, prototype[name]!) === 'forgotten')
+      .filter((name) => !isProtected(controller, prototype[name]!))
       .map((name) => `${controller.name}.${name}`);
   }
+}
+
+/** `@RequireScopes()` is read by the guard: without it, it would protect nothing. */
+function isProtected(controller: Type, handler: (...args: never[]) => unknown): boolean {
+  const access = accessTo(controller, handler);
+  return requiredScopes(controller, handler).length > 0
+    ? access === 'bearer'
+    : access !== 'forgotten';
 }

@@ -2,19 +2,19 @@ import { Injectable } from '@nestjs/common';
 import { PassportStrategy } from '@nestjs/passport';
 import type { FastifyRequest } from 'fastify';
 import { Strategy } from 'passport-local';
-import { Login, type VerifiedLogin } from '../users/login.js';
+import { Credentials, type Proof } from '../users/credentials.js';
 import { refuseSecondApplication } from './passport-registry.js';
 
 /** Proves a username and a password, which the guard has checked to be text in the body. */
 @Injectable()
 export class LocalStrategy extends PassportStrategy(Strategy, 'local') {
-  constructor(private readonly login: Login) {
+  constructor(private readonly credentials: Credentials) {
     refuseSecondApplication('local');
     super({ passReqToCallback: true });
   }
 
-  /** @throws what `Login.verify` throws */
-  validate(request: FastifyRequest, username: string, password: string): Promise<VerifiedLogin> {
-    return this.login.verify(username, password, request.ip);
+  /** @throws what `Credentials.prove` throws */
+  validate(request: FastifyRequest, username: string, password: string): Promise<Proof> {
+    return this.credentials.prove(username, password, request.ip, 'authn_login_fail');
   }
 }

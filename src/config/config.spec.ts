@@ -84,6 +84,13 @@ it.each<[string, Record<string, string>]>([
   ['CORS_ORIGINS', { CORS_ORIGINS: '*' }],
   ['CORS_ORIGINS', { CORS_ORIGINS: 'https://a.example, null' }],
   ['CORS_ORIGINS', { CORS_ORIGINS: 'https://a.example/' }],
+  ['TRUST_PROXY', { TRUST_PROXY: 'true' }],
+  ['TRUST_PROXY', { TRUST_PROXY: '0' }],
+  ['TRUST_PROXY', { TRUST_PROXY: '10' }],
+  ['TRUST_PROXY', { TRUST_PROXY: '*' }],
+  ['TRUST_PROXY', { TRUST_PROXY: '0.0.0.0/0' }],
+  ['TRUST_PROXY', { TRUST_PROXY: 'loopback,nonsense' }],
+  ['METRICS', { METRICS: 'on' }],
   ['DOCS', { DOCS: 'maybe' }],
   ['LOG_LEVEL', { LOG_LEVEL: 'loud' }],
 ])('refuses %s in %j, by its name and once', (name, environment) => {
@@ -101,6 +108,8 @@ it.each<Record<string, string>>([
   { NODE_ENV: 'test', ARGON2_MEMORY_KIB: '64', ARGON2_TIME: '1' },
   { JWT_SECRET: SECRET, JWT_SECRET_PREVIOUS: OTHER },
   { DATABASE_URL: 'postgres://h/d', ISSUER: 'https://a.example', KEY_ENCRYPTION_SECRET: SECRET },
+  { TRUST_PROXY: '1' },
+  { TRUST_PROXY: '10.0.0.0/8, 2001:db8::1' },
   { CORS_ORIGINS: 'https://a.example,http://localhost:5173' },
 ])('takes %j', (environment) => {
   expect(faults(environment)).toEqual([]);

@@ -37,6 +37,9 @@ export class Config {
   /** How many passwords are hashed at the same moment. */
   readonly concurrentHashes: number;
   readonly corsOrigins: readonly string[];
+  /** A number of hops, or addresses and networks; false: what a client says of itself is ignored. */
+  readonly trustProxy: number | string[] | false;
+  readonly metrics: boolean;
   readonly docs: boolean;
   readonly logLevel: Settings['LOG_LEVEL'];
 
@@ -63,6 +66,8 @@ export class Config {
     });
     this.concurrentHashes = availableParallelism();
     this.corsOrigins = Object.freeze(splitList(settings.CORS_ORIGINS));
+    this.trustProxy = trustProxy(settings.TRUST_PROXY);
+    this.metrics = settings.METRICS === 'open';
     this.docs = settings.DOCS === 'on';
     this.logLevel = settings.LOG_LEVEL;
     Object.freeze(this);
@@ -136,6 +141,7 @@ const OPTIONAL = [
   'KEY_ENCRYPTION_SECRET',
   'KEY_ENCRYPTION_SECRET_PREVIOUS',
   'CORS_ORIGINS',
+  'TRUST_PROXY',
 ] as const satisfies (keyof Settings)[];
 
 /** All variables that are read, by name. */
@@ -150,6 +156,11 @@ function databaseLocation(url: string): DatabaseLocation {
     directory: dirname(file),
     secretFile: `${file}.key-encryption-secret`,
   };
+}
+
+function trustProxy(setting: string | undefined): number | string[] | false {
+  if (setting === undefined) return false;
+  return /^\d+$/.test(setting) ? Number(setting) : splitList(setting);
 }
 
 function splitList(list: string | undefined): string[] {

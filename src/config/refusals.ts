@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { DURATION, seconds } from './duration.js';
 import type { Settings } from './settings.js';
 
@@ -20,6 +21,7 @@ export function refusals(settings: Settings, machine: Machine): string[] {
     ...refuseTimes(settings),
     ...refuseHashing(settings, machine),
     ...refuseOrigins(settings),
+    ...refuseProxies(settings),
   ];
 }
 
@@ -120,4 +122,23 @@ function* refuseOrigins({ CORS_ORIGINS }: Settings): Generator<string> {
       yield 'CORS_ORIGINS must be origins such as https://app.example.com, separated by commas';
     }
   }
+}
+
+/** `true` would believe whatever address a client claims in `X-Forwarded-For`. */
+function* refuseProxies({ TRUST_PROXY }: Settings): Generator<string> {
+  if (TRUST_PROXY === undefined || /^[1-9]$/.test(TRUST_PROXY)) return;
+  const proxies = TRUST_PROXY.split(',').map((proxy) => proxy.trim());
+  if (!proxies.every(isNetwork)) {
+    yield 'TRUST_PROXY must be the number of proxies in front (1 to 9), or their addresses or networks, separated by commas';
+  }
+}
+
+function isNetwork(text: string): boolean {
+  const [address = '', bits, ...rest] = text.split('/');
+  const family = isIP(address);
+  if (family === 0 || rest.length > 0) return false;
+  return (
+    bits === undefined ||
+    (/^\d{1,3}$/.test(bits) && Number(bits) >= 1 && Number(bits) <= (family === 4 ? 32 : 128))
+  );
 }

@@ -91,6 +91,13 @@ export class Settings {
   @IsOptional()
   CORS_ORIGINS?: string;
 
+  /** How many proxies stand in front, or their addresses, separated by commas. */
+  @IsOptional()
+  TRUST_PROXY?: string;
+
+  @IsIn(['open', 'off'], { message: 'must be open or off' })
+  METRICS: 'open' | 'off' = 'off';
+
   @IsIn(['on', 'off'], { message: 'must be on or off' })
   DOCS: 'on' | 'off' = 'on';
 

@@ -1,6 +1,7 @@
 import { type Migration, Migrator } from 'kysely';
 import type { Database } from './database.js';
 import * as usersSessionsKeys from './migrations/001-users-sessions-keys.js';
+import * as auditAttempts from './migrations/002-audit-attempts.js';
 
 /**
  * Every migration, in order. A static list: a bundler keeps it, and no file that happens to lie
@@ -8,6 +9,7 @@ import * as usersSessionsKeys from './migrations/001-users-sessions-keys.js';
  */
 export const MIGRATIONS: Record<string, Migration> = {
   '001-users-sessions-keys': usersSessionsKeys,
+  '002-audit-attempts': auditAttempts,
 };
 
 /**

@@ -5,7 +5,8 @@ import type { Config, DatabaseLocation } from '../config/config.js';
 import { Database } from './database.js';
 import { migrate } from './migrate.js';
 import { PostgresDialect } from './postgres.js';
-import { SqliteDialect } from './sqlite.js';
+import { isDamaged, SqliteDialect } from './sqlite.js';
+import { causeOf, isDatabaseUnavailable } from './unavailable.js';
 
 /** A start may wait for the migrations of another process, up to a minute. */
 const MIGRATION_PATIENCE = 60_000;
@@ -19,6 +20,8 @@ export async function openDatabase({ database }: Config): Promise<Database> {
   const migrating = new Database({ dialect: dialect(database, MIGRATION_PATIENCE) });
   try {
     await migrate(migrating);
+  } catch (error) {
+    throw forOperator(error, database);
   } finally {
     await migrating.destroy();
   }
@@ -44,5 +47,21 @@ function refuseLostDatabase(location: DatabaseLocation): void {
   throw new Error(
     `${location.file} is missing or empty, but ${location.secretFile} shows that there was a ` +
       'database: restore both from a backup, or move the secret away to start anew.',
+  );
+}
+
+/** Which database it is about, and what to do. */
+function forOperator(error: unknown, location: DatabaseLocation): Error {
+  if (location.kind === 'sqlite' && isDamaged(error)) {
+    return new Error(
+      `${location.file} is damaged, or not an SQLite database (${causeOf(error)}): ` +
+        'restore it from a backup.',
+    );
+  }
+  if (!isDatabaseUnavailable(error)) return error as Error;
+  return new Error(
+    location.kind === 'sqlite'
+      ? `${location.file} cannot be used (${causeOf(error)}): check its place, and who may write there.`
+      : `The PostgreSQL of DATABASE_URL cannot be used (${causeOf(error)}): check that it runs, and where.`,
   );
 }

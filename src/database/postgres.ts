@@ -1,15 +1,15 @@
 import {
-  CompiledQuery,
-  type DatabaseConnection,
-  type Driver,
   PostgresDialect as KyselyPostgresDialect,
-  type QueryResult,
+  type PostgresPool,
+  type PostgresPoolClient,
 } from 'kysely';
 import pg from 'pg';
 import { databaseUnavailable } from './unavailable.js';
 
 const CONNECT_TIMEOUT = 2_000;
 const STATEMENT_TIMEOUT = 5_000;
+/** What an answer may take on its way, beyond the statement's own time. */
+const ANSWER_TIMEOUT = 1_000;
 const INT8 = 20;
 
 interface Options {
@@ -25,20 +25,7 @@ interface Options {
  */
 export class PostgresDialect extends KyselyPostgresDialect {
   constructor(options: Options) {
-    super({
-      pool: () => Promise.resolve(createPool(options)),
-      onCreateConnection: async (connection) => {
-        await connection.executeQuery(
-          CompiledQuery.raw(
-            'set session characteristics as transaction isolation level read committed',
-          ),
-        );
-      },
-    });
-  }
-
-  override createDriver(): Driver {
-    return new TranslatingDriver(super.createDriver());
+    super({ pool: () => Promise.resolve(translating(createPool(options))) });
   }
 }
 
@@ -48,9 +35,11 @@ function createPool({ url, statementTimeout = STATEMENT_TIMEOUT, onIdleError }: 
     application_name: 'latchkey',
     max: 10,
     connectionTimeoutMillis: CONNECT_TIMEOUT,
-    statement_timeout: statementTimeout || undefined,
-    idle_in_transaction_session_timeout: statementTimeout || undefined,
+    // The server ends a statement that takes too long; this is for a server that fell silent.
+    query_timeout: statementTimeout === 0 ? undefined : statementTimeout + ANSWER_TIMEOUT,
     keepAlive: true,
+    // eslint-disable-next-line @typescript-eslint/no-misused-promises -- pg awaits it
+    onConnect: (client) => setUp(client, statementTimeout),
     // Times and counters, all of them far below 2^53.
     types: {
       getTypeParser: (oid: number, format?: 'text') =>
@@ -63,58 +52,68 @@ function createPool({ url, statementTimeout = STATEMENT_TIMEOUT, onIdleError }: 
   return pool;
 }
 
-/** Passes everything on, and names the errors that mean "the database is not there". */
-class TranslatingDriver implements Driver {
-  readonly #connections = new WeakMap<DatabaseConnection, DatabaseConnection>();
+/** Everything is set, 0 included: the server, the database and the role may have other defaults. */
+async function setUp(client: pg.ClientBase, statementTimeout: number): Promise<void> {
+  await client.query({
+    text: `
+      set session characteristics as transaction isolation level read committed;
+      set statement_timeout = ${statementTimeout};
+      set lock_timeout = ${statementTimeout};
+      set idle_in_transaction_session_timeout = ${statementTimeout};
+    `,
+    query_timeout: CONNECT_TIMEOUT,
+  } as pg.QueryConfig);
+}
 
-  constructor(private readonly driver: Driver) {}
+/** The pool as Kysely sees it: what means "the database is not there" is named so. */
+function translating(pool: pg.Pool): PostgresPool {
+  return {
+    connect: async () => {
+      try {
+        return new TranslatingClient(await pool.connect()) as unknown as PostgresPoolClient;
+      } catch (error) {
+        throw translated(error);
+      }
+    },
+    end: () => pool.end(),
+  };
+}
 
-  init = (): Promise<void> => this.driver.init();
-  destroy = (): Promise<void> => this.driver.destroy();
+class TranslatingClient {
+  #silent = false;
 
-  async acquireConnection(): Promise<DatabaseConnection> {
-    const inner = await translated(() => this.driver.acquireConnection());
-    const outer: DatabaseConnection = {
-      executeQuery: <R>(query: CompiledQuery): Promise<QueryResult<R>> =>
-        translated(() => inner.executeQuery<R>(query)),
-      streamQuery: <R>(query: CompiledQuery, size: number) => inner.streamQuery<R>(query, size),
-    };
-    this.#connections.set(outer, inner);
-    return outer;
+  constructor(private readonly client: pg.PoolClient) {}
+
+  async query(text: string, parameters: unknown[]): Promise<pg.QueryResult> {
+    // A rollback after a statement that was given up would wait as long again.
+    if (this.#silent) throw databaseUnavailable(new Error('The connection was given up'));
+    try {
+      return await this.client.query(text, parameters);
+    } catch (error) {
+      this.#silent = !(error instanceof pg.DatabaseError);
+      throw translated(error);
+    }
   }
 
-  beginTransaction: Driver['beginTransaction'] = (connection, settings) =>
-    translated(() => this.driver.beginTransaction(this.#inner(connection), settings));
-  commitTransaction: Driver['commitTransaction'] = (connection) =>
-    translated(() => this.driver.commitTransaction(this.#inner(connection)));
-  rollbackTransaction: Driver['rollbackTransaction'] = (connection) =>
-    translated(() => this.driver.rollbackTransaction(this.#inner(connection)));
-  releaseConnection: Driver['releaseConnection'] = (connection) =>
-    this.driver.releaseConnection(this.#inner(connection));
-
-  #inner(connection: DatabaseConnection): DatabaseConnection {
-    return this.#connections.get(connection) ?? connection;
+  /** pg would lend a connection again on which an answer is still due: it is closed instead. */
+  release(): void {
+    this.client.release(this.#silent);
   }
 }
 
-async function translated<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    throw isUnavailable(error) ? databaseUnavailable(error) : error;
-  }
+function translated(error: unknown): unknown {
+  return isUnavailable(error) ? databaseUnavailable(error) : error;
 }
 
 /**
  * Connection exceptions (class 08), resources (53), operator intervention such as a shutdown or a
- * cancelled statement (57), lock and serialization failures (55P03, 40001, 40P01), the network's
- * own codes, and what pg says without a code.
+ * cancelled statement (57), a server that became a standby (25006), lock and serialization
+ * failures, the network's own codes, and what pg says without a code.
  */
 function isUnavailable(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  const { code } = error as { code?: unknown };
+  const { code, message } = error as Partial<pg.DatabaseError>;
   if (typeof code === 'string') {
-    return /^(08...|53...|57...|55P03|40001|40P01|25P03|E[A-Z]+)$/.test(code);
+    return /^(08...|53...|57...|25006|25P03|55P03|40001|40P01|E[A-Z]+|EAI_AGAIN)$/.test(code);
   }
-  return /connection|timeout|terminated|not queryable/i.test(error.message);
+  return /connection|timeout|terminated|not queryable/i.test(message ?? '');
 }

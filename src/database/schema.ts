@@ -9,6 +9,9 @@ export interface Schema {
   sessions: SessionsTable;
   signing_keys: SigningKeysTable;
   revocations: RevocationsTable;
+  audit: AuditTable;
+  attempts: AttemptsTable;
+  known_addresses: KnownAddressesTable;
 }
 
 export interface UsersTable {
@@ -27,6 +30,8 @@ export interface UsersTable {
   roles: string;
   created_at: number;
   disabled_at: number | null;
+  /** Set on a password that was made for the user: it must be changed before then. */
+  password_expires_at: number | null;
 }
 
 export interface SessionsTable {
@@ -66,4 +71,34 @@ export interface RevocationsTable {
   /** With a `sub`: tokens of a lower generation are revoked. */
   gen: number | null;
   expires_at: number;
+}
+
+/** Append-only: triggers refuse every change. */
+export interface AuditTable {
+  id: Generated<number>;
+  at: number;
+  event: string;
+  /** Whom it is about; kept when the user is gone. */
+  user_id: string | null;
+  /** Who did it: a user's id, `cli`, or `anyone` before a login. */
+  actor: string;
+  address: string | null;
+  session_id: string | null;
+  /** A JSON object. */
+  detail: string | null;
+}
+
+/** How often something was tried in a window of time. */
+export interface AttemptsTable {
+  /** A keyed hash: no name and no address can be read from it. */
+  key: string;
+  count: number;
+  ends_at: number;
+}
+
+/** From where a user has logged in before; both are keyed hashes. */
+export interface KnownAddressesTable {
+  account: string;
+  address: string;
+  seen_at: number;
 }

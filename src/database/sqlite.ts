@@ -13,7 +13,7 @@ import {
 } from 'kysely';
 import { databaseUnavailable } from './unavailable.js';
 
-/** How long a request waits for the one connection and for another process's lock. */
+/** How long a query waits, for the one connection and for another process's lock together. */
 const PATIENCE = 2_000;
 const RETRY_EVERY = 10;
 
@@ -60,14 +60,16 @@ class SqliteDriver implements Driver {
 
   async init(): Promise<void> {
     this.#db = openFile(this.options);
-    this.#connection = new SqliteConnection(this.#db, this.#patience);
+    this.#connection = new SqliteConnection(this.#db, performance.now() + this.#patience);
     await this.#connection.pragma('journal_mode', 'wal');
     await this.#connection.pragma('synchronous', 2); // FULL: a commit survives a power cut
     await this.#connection.pragma('foreign_keys', 1);
   }
 
   async acquireConnection(): Promise<DatabaseConnection> {
+    const until = performance.now() + this.#patience;
     await this.#lock.acquire(this.#patience);
+    this.#connection.until = until;
     return this.#connection;
   }
 
@@ -90,7 +92,16 @@ class SqliteDriver implements Driver {
     return Promise.resolve();
   }
 
+  /**
+   * SQLite itself would empty the write-ahead log only if no prepared statement were left: what is
+   * stopped leaves all its data in the one file, which people copy.
+   */
   destroy(): Promise<void> {
+    try {
+      this.#db.exec('pragma wal_checkpoint(truncate)');
+    } catch {
+      // The next start reads the log.
+    }
     this.#db.close();
     return Promise.resolve();
   }
@@ -101,11 +112,11 @@ class SqliteConnection implements DatabaseConnection {
 
   constructor(
     private readonly db: DatabaseSyncInstance,
-    private readonly patience: number,
+    /** Until when (`performance.now()`) whoever holds the connection waits for another process. */
+    public until: number,
   ) {}
 
   async executeQuery<R>({ sql, parameters }: CompiledQuery): Promise<QueryResult<R>> {
-    const until = Date.now() + this.patience;
     for (;;) {
       try {
         return this.#run<R>(sql, parameters);
@@ -113,7 +124,7 @@ class SqliteConnection implements DatabaseConnection {
         const code = sqliteCode(error);
         if (code === undefined) throw error;
         // Inside a transaction the write lock is ours already, so only its begin can be busy.
-        if (code === SQLITE_BUSY && !this.db.isTransaction && Date.now() < until) {
+        if (code === SQLITE_BUSY && !this.db.isTransaction && performance.now() < this.until) {
           await sleep(RETRY_EVERY);
         } else if (UNAVAILABLE.has(code)) {
           throw databaseUnavailable(error);
@@ -174,6 +185,11 @@ function openFile({ file, directory }: Options): DatabaseSyncInstance {
   } catch (error) {
     throw databaseUnavailable(error);
   }
+}
+
+/** CORRUPT, NOTADB: the file is not what SQLite wrote. */
+export function isDamaged(error: unknown): boolean {
+  return [11, 26].includes(sqliteCode(error) ?? 0);
 }
 
 /** SQLite's primary result code, for an error that is SQLite's. */

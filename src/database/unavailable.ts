@@ -1,4 +1,4 @@
-import { type LatchkeyError, unavailable } from '../errors.js';
+import { LatchkeyError, unavailable } from '../errors.js';
 
 /** Seconds until a client should try again. */
 const RETRY_AFTER = 1;
@@ -8,4 +8,16 @@ export function databaseUnavailable(cause: unknown): LatchkeyError {
   const error = unavailable('database_unavailable', RETRY_AFTER);
   error.cause = cause;
   return error;
+}
+
+export function isDatabaseUnavailable(error: unknown): boolean {
+  return error instanceof LatchkeyError && error.code === 'database_unavailable';
+}
+
+/** What lies behind an error, for the log: nothing that a caller sent. */
+export function causeOf(error: unknown): string {
+  const { cause = error } = error as { cause?: unknown };
+  const { message, code } = cause as { message?: string; code?: string };
+  // Where several addresses were tried, Node gives no message.
+  return message || (code ?? String(cause));
 }

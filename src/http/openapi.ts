@@ -2,13 +2,13 @@ import type { INestApplication, Type } from '@nestjs/common';
 import { DiscoveryService, MetadataScanner } from '@nestjs/core';
 import { ApiExtension, DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
 import { ALL_SCOPES, type Role, ROLES, type Scope, scopesOf } from '../roles.js';
-import { type Access, accessTo } from './route-access.js';
+import { type Access, accessTo, requiredScopes } from './route-access.js';
 
 type Operation = NonNullable<OpenAPIObject['paths'][string]['get']>;
 
 const METHODS = ['get', 'put', 'post', 'delete', 'options', 'head', 'patch'] as const;
 const ERROR = { $ref: '#/components/schemas/Error' };
-/** Carries the access of a handler to each of its operations; not in the finished document. */
+/** Carries what a handler asks for to each of its operations; not in the finished document. */
 const ACCESS = 'x-access';
 
 /**
@@ -25,7 +25,7 @@ export function createDocument(app: INestApplication): OpenAPIObject {
         type: 'oauth2',
         description:
           'Your username and password; client fields stay empty. Tick no scope to get all that ' +
-          'you have: one that you do not have is refused.',
+          'you have; a scope that you do not have is refused.',
         flows: {
           password: {
             tokenUrl: 'token', // relative, so that it is right behind any proxy
@@ -71,13 +71,22 @@ function markAccess(app: INestApplication): void {
     const prototype = controller.prototype as Record<string, (...args: never[]) => unknown>;
     for (const name of scanner.getAllMethodNames(prototype)) {
       const handler = prototype[name]!;
-      ApiExtension(ACCESS, accessTo(controller, handler))(prototype, name, { value: handler });
+      const demand: Demand = {
+        access: accessTo(controller, handler),
+        scopes: requiredScopes(controller, handler),
+      };
+      ApiExtension(ACCESS, demand)(prototype, name, { value: handler });
     }
   }
 }
 
-function complete(operation: Operation & { [ACCESS]?: Access }): void {
-  const { [ACCESS]: access } = operation;
+interface Demand {
+  access: Access;
+  scopes: readonly string[];
+}
+
+function complete(operation: Operation & { [ACCESS]?: Demand }): void {
+  const { access, scopes = [] } = operation[ACCESS] ?? {};
   delete operation[ACCESS];
   // Nest has every header required; the handler runs without, and people need not fill it in.
   for (const parameter of operation.parameters ?? []) {
@@ -85,9 +94,14 @@ function complete(operation: Operation & { [ACCESS]?: Access }): void {
   }
   operation.responses['default'] ??= { description: 'Error', content: json(ERROR) };
   if (access !== 'bearer') return;
-  operation.security = [{ password: [] }, { bearer: [] }];
+  operation.security = [{ password: [...scopes] }, { bearer: [] }];
   operation.responses['401'] ??= {
     description: 'The access token is missing, not valid, expired or revoked',
+    content: json(ERROR),
+  };
+  if (scopes.length === 0) return;
+  operation.responses['403'] ??= {
+    description: `The access token lacks the scope ${scopes.join(' ')}`,
     content: json(ERROR),
   };
 }

@@ -6,6 +6,9 @@ export const AUTHENTICATES = 'latchkey:authenticates';
 /** Metadata of a handler or a controller that anyone may call. */
 export const PUBLIC = 'latchkey:public';
 
+/** Metadata of a handler or a controller: the scopes that a token must carry. */
+export const REQUIRED_SCOPES = 'latchkey:required-scopes';
+
 /** What a guard asks for: an access token, or a username and a password. */
 export type Proof = 'bearer' | 'login';
 
@@ -27,4 +30,15 @@ export function accessTo(controller: Type, handler: (...args: never[]) => unknow
   }
   const isPublic = [handler, controller].some((target) => Reflect.getMetadata(PUBLIC, target));
   return isPublic ? 'public' : 'forgotten';
+}
+
+/** The scopes that a handler asks for: its own, or else its controller's. */
+export function requiredScopes(
+  controller: Type,
+  handler: (...args: never[]) => unknown,
+): readonly string[] {
+  const scopes = [handler, controller]
+    .map((target) => Reflect.getMetadata(REQUIRED_SCOPES, target) as string[] | undefined)
+    .find((found) => found !== undefined);
+  return scopes ?? [];
 }

@@ -1,8 +1,8 @@
-import type { Config } from '../config/config.js';
 import type { Database, Executor } from '../database/database.js';
 import { underLock } from '../database/lock.js';
 import { decrypt, encrypt } from './key-encryption.js';
-import { RootSecret, secretBesideDatabase } from './root-secret.js';
+import type { RootSecret } from './root-secret.js';
+import type { RootSecrets } from './root-secrets.js';
 import {
   generateSigningKey,
   loadSigningKey,
@@ -24,42 +24,26 @@ export class KeyStore {
 
   constructor(
     private readonly db: Database,
-    /** The current secret, which encrypts, then the previous one, if set. */
-    private readonly secrets: readonly [RootSecret, ...RootSecret[]],
+    private readonly secrets: RootSecrets,
   ) {}
-
-  /** Opens the store, making the secret beside the database on a first start. */
-  static async open(db: Database, config: Config): Promise<KeyStore> {
-    if (config.keyEncryptionSecret !== undefined) {
-      const previous = config.keyEncryptionSecretPrevious;
-      const current = new RootSecret(config.keyEncryptionSecret);
-      return new KeyStore(
-        db,
-        previous === undefined ? [current] : [current, new RootSecret(previous)],
-      );
-    }
-    if (config.database.kind === 'postgres') throw new Error('KEY_ENCRYPTION_SECRET is required');
-    const { secretFile } = config.database;
-    return underLock(db, async (trx) => {
-      const first = !(await anyRow(trx, 'signing_keys')) && !(await anyRow(trx, 'sessions'));
-      return new KeyStore(db, [new RootSecret(secretBesideDatabase(secretFile, first))]);
-    });
-  }
 
   /**
    * Makes the first key of an algorithm and its standby. Whoever comes second to the lock finds
    * them there. The pairs are made before the lock is taken: nothing but SQL runs under it.
+   * @throws Error as `load` does: with a wrong secret, no key is made beside those it cannot read
    */
   async ensure(algorithm: ManagedAlgorithm, now: number): Promise<void> {
+    await this.load();
     if (await this.#exists(this.db, algorithm)) return;
     const active = await generateSigningKey(algorithm);
     const standby = await generateSigningKey(algorithm);
+    const secret = this.secrets.current;
     const row = ({ kid, publicJwk, pkcs8 }: typeof active, activateAt: number | null) => ({
       kid,
       alg: algorithm,
       public_jwk: JSON.stringify(publicJwk),
-      private_key: encrypt(this.secrets[0].key('key encryption'), `${kid}|${algorithm}`, pkcs8),
-      secret_id: this.secrets[0].id,
+      private_key: encrypt(secret.key('key encryption'), `${kid}|${algorithm}`, pkcs8),
+      secret_id: secret.id,
       created_at: now,
       activate_at: activateAt,
       withdrawn_at: null,
@@ -91,15 +75,16 @@ export class KeyStore {
   }
 
   #decrypt(row: { kid: string; alg: string; private_key: string; secret_id: string }): SigningKey {
-    const secret = this.secrets.find(({ id }) => id === row.secret_id);
+    const secret = this.secrets.find(row.secret_id);
     if (secret === undefined) {
       throw new Error(
-        `The signing key ${row.kid} is encrypted with another KEY_ENCRYPTION_SECRET ` +
-          `(id ${row.secret_id}): set that one, or set it as KEY_ENCRYPTION_SECRET_PREVIOUS.`,
+        `The signing key ${row.kid} is encrypted under another secret (id ${row.secret_id}) than ` +
+          (this.secrets.file === undefined
+            ? 'KEY_ENCRYPTION_SECRET: set that one, or set it as KEY_ENCRYPTION_SECRET_PREVIOUS.'
+            : `the one in ${this.secrets.file}: restore that file from a backup.`),
       );
     }
-    const context = `${row.kid}|${row.alg}`;
-    const pkcs8 = decrypt(secret.key('key encryption'), context, row.private_key);
+    const pkcs8 = decryptKey(secret, row);
     const key = loadSigningKey(row.kid, row.alg as ManagedAlgorithm, pkcs8);
     this.#loaded.set(row.kid, key);
     return key;
@@ -118,11 +103,16 @@ export class KeyStore {
   }
 }
 
-async function anyRow(executor: Executor, table: 'signing_keys' | 'sessions'): Promise<boolean> {
-  const row = await executor
-    .selectFrom(table)
-    .select((eb) => eb.lit(1).as('one'))
-    .limit(1)
-    .executeTakeFirst();
-  return row !== undefined;
+function decryptKey(
+  secret: RootSecret,
+  row: { kid: string; alg: string; private_key: string },
+): Buffer {
+  try {
+    return decrypt(secret.key('key encryption'), `${row.kid}|${row.alg}`, row.private_key);
+  } catch (cause) {
+    throw new Error(
+      `The signing key ${row.kid} in the database is damaged: restore the database from a backup.`,
+      { cause },
+    );
+  }
 }

@@ -9,6 +9,7 @@ import { Clock } from '../clock.js';
 import { Config } from '../config/config.js';
 import { Database } from '../database/database.js';
 import { unavailable } from '../errors.js';
+import { RootSecrets } from './root-secrets.js';
 import { KeyStore, type StoredKey } from './key-store.js';
 import { secretKey, type SigningKey, type VerificationKey } from './signing-key.js';
 
@@ -25,7 +26,7 @@ export class Keyring implements OnModuleInit, OnModuleDestroy {
   readonly #logger = new Logger('Keyring');
   /** Keys from `JWT_SECRET`: with one, no managed key signs or verifies. */
   readonly #shared: readonly SigningKey[];
-  #store: KeyStore | undefined;
+  readonly #store: KeyStore;
   #stored: readonly StoredKey[] = [];
   #byKid: ReadonlyMap<string, SigningKey> = new Map();
   #loadedAt = -Infinity;
@@ -33,10 +34,12 @@ export class Keyring implements OnModuleInit, OnModuleDestroy {
   #timer: NodeJS.Timeout | undefined;
 
   constructor(
-    @Inject(Database) private readonly db: Database,
+    @Inject(Database) db: Database,
     @Inject(Config) private readonly config: Config,
     @Inject(Clock) private readonly clock: Clock,
+    secrets: RootSecrets,
   ) {
+    this.#store = new KeyStore(db, secrets);
     this.#shared = [config.jwtSecret, config.jwtSecretPrevious]
       .filter((secret) => secret !== undefined)
       .map(secretKey);
@@ -44,10 +47,9 @@ export class Keyring implements OnModuleInit, OnModuleDestroy {
   }
 
   async onModuleInit(): Promise<void> {
-    this.#store = await KeyStore.open(this.db, this.config);
     if (this.#shared.length > 0) return;
     await this.#store.ensure(this.config.signingAlgorithm, this.clock.now());
-    await this.#load(this.#store);
+    await this.#load();
     this.#timer = setInterval(() => void this.reload(), RELOAD_EVERY).unref();
   }
 
@@ -100,15 +102,15 @@ export class Keyring implements OnModuleInit, OnModuleDestroy {
   /** Reads the keys now; a failure is logged, and the keys of before are kept until they are stale. */
   async reload(): Promise<void> {
     try {
-      if (this.#store) await this.#load(this.#store);
+      if (this.#store) await this.#load();
     } catch (error) {
       this.#logger.warn(`The signing keys could not be read: ${(error as Error).message}`);
     }
   }
 
-  async #load(store: KeyStore): Promise<void> {
+  async #load(): Promise<void> {
     const startedAt = this.clock.now();
-    this.#stored = await store.load();
+    this.#stored = await this.#store.load();
     this.#byKid = new Map(this.#stored.map(({ key }) => [key.kid, key]));
     this.#loadedAt = startedAt;
   }

@@ -12,7 +12,7 @@ import {
 import { dirname } from 'node:path';
 
 /** What is derived from the one secret. Each purpose has its own label, so that no key serves two. */
-type Purpose = 'key encryption' | 'secret id';
+type Purpose = 'key encryption' | 'secret id' | 'throttle names';
 
 /** A key encryption secret: everything that must be kept from a reader of the database. */
 export class RootSecret {
@@ -43,7 +43,7 @@ export function secretBesideDatabase(file: string, mayCreate: boolean): string {
   if (!existsSync(file)) {
     if (!mayCreate) {
       throw new Error(
-        `${file} is missing, and the signing keys in the database are encrypted with it: ` +
+        `${file} is missing, and the keys and sessions in the database depend on it: ` +
           'restore the file from a backup, or set KEY_ENCRYPTION_SECRET to its content.',
       );
     }

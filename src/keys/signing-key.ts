@@ -70,7 +70,7 @@ export function secretKey(secret: string): SigningKey {
 }
 
 /** RFC 7638: SHA-256 over the required members in lexicographic order. */
-function thumbprint(jwk: JsonWebKey): string {
+export function thumbprint(jwk: JsonWebKey): string {
   const { kty, crv, x, y, e, n } = jwk;
   const required = kty === 'EC' ? { crv, kty, x, y } : { e, kty, n };
   return createHash('sha256').update(JSON.stringify(required)).digest('base64url');

@@ -2,7 +2,8 @@ import { Body, Controller, Header, HttpCode, Post, Req, UseGuards } from '@nestj
 import { RouteConfig } from '@nestjs/platform-fastify';
 import { ApiBody, ApiConsumes, ApiOkResponse } from '@nestjs/swagger';
 import { CONSUMES, FORM_TYPE, JSON_TYPE, MULTIPART_TYPE } from '../http/media-type.js';
-import { Login, type VerifiedLogin } from '../users/login.js';
+import type { Proof } from '../users/credentials.js';
+import { Login } from '../users/login.js';
 import type { PasswordGrantRequest } from './token-request.js';
 import { TokenRequestGuard } from './token-request.guard.js';
 import { TokenDto, TokenRequestDto } from './token.dto.js';
@@ -25,7 +26,7 @@ export class TokenController {
   @ApiOkResponse({ type: TokenDto })
   async create(
     @Body() { scopes }: PasswordGrantRequest,
-    @Req() { user }: { user: VerifiedLogin },
+    @Req() { user }: { user: Proof },
   ): Promise<TokenDto> {
     const issued = await this.login.open(user, scopes);
     return {

@@ -21,7 +21,11 @@ export class TokenRequestDto {
   grant_type?: 'password';
   /** @example 'alice' */
   username!: string;
+  /** @example 'quiet river under seven moons' */
   password!: string;
-  /** Space-separated; all of yours when left out. */
+  /**
+   * Space-separated; all of yours when left out.
+   * @example 'profile'
+   */
   scope?: string;
 }

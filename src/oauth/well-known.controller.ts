@@ -28,7 +28,7 @@ export class WellKnownController {
   @Get('oauth-authorization-server')
   @Header('cache-control', CACHEABLE)
   metadata(): MetadataDto {
-    const { issuer, jwtSecret, passwordGrant } = this.config;
+    const { issuer, jwtSecret, passwordGrant, docs } = this.config;
     return {
       issuer,
       token_endpoint: `${issuer}/token`,
@@ -38,7 +38,7 @@ export class WellKnownController {
       response_types_supported: [],
       grant_types_supported: passwordGrant ? ['password'] : [],
       token_endpoint_auth_methods_supported: ['none'],
-      service_documentation: `${issuer}/docs`,
+      ...(docs && { service_documentation: `${issuer}/docs` }),
     };
   }
 }

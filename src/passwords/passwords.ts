@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { Inject, Injectable, Logger, type OnModuleInit } from '@nestjs/common';
 import { Config } from '../config/config.js';
 import { HashQueue, type Owner } from './hash-queue.js';
+import { passwordFaults } from './password-policy.js';
 import { hashPassword, isWeaker, parseStoredHash, verifyPassword } from './stored-hash.js';
 
 /** How many hashes may wait; at some 100 a second, the last one waits for about ten seconds. */
@@ -24,6 +25,11 @@ export class Passwords implements OnModuleInit {
 
   async onModuleInit(): Promise<void> {
     this.#dummy = await hashPassword(randomBytes(16).toString('hex'), this.config.argon2);
+  }
+
+  /** Why somebody of this name cannot choose this password; empty when they can. */
+  faults(password: string, username: string): string[] {
+    return passwordFaults(password, username, this.config.passwordMinLength);
   }
 
   /** @throws temporarily_unavailable when too much is waiting */

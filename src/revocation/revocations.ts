@@ -5,9 +5,12 @@ import {
   type OnModuleDestroy,
   type OnModuleInit,
 } from '@nestjs/common';
+import type { Transaction } from 'kysely';
 import { Clock } from '../clock.js';
 import { Config } from '../config/config.js';
 import { Database, type Executor } from '../database/database.js';
+import type { Schema } from '../database/schema.js';
+import { causeOf } from '../database/unavailable.js';
 import { unavailable } from '../errors.js';
 import { RevocationFeed } from './revocation-feed.js';
 import type { Revocable, Revocation } from './revocation.js';
@@ -16,6 +19,9 @@ import { RevocationSet } from './revocation-set.js';
 /** Milliseconds. */
 const POLL_EVERY = 500;
 const PRUNE_EVERY = 60_000;
+
+/** Revokes in the transaction that it was given in. */
+export type Revoke = (revocations: readonly Revocation[]) => Promise<void>;
 
 /** Refuses tokens before they expire, from memory: no request reads the database for it. */
 @Injectable()
@@ -58,25 +64,22 @@ export class Revocations implements OnModuleInit, OnModuleDestroy {
   }
 
   /**
-   * Writes rows in the caller's transaction. They bind every process within a poll; call
-   * `apply` after the commit, so that they bind this one at once.
+   * A transaction that may revoke. What it revoked binds this process as soon as it has
+   * committed, and every other one within a poll.
    */
-  async write(executor: Executor, revocations: readonly Revocation[]): Promise<void> {
-    if (revocations.length === 0) return;
-    await executor
-      .insertInto('revocations')
-      .values(
-        revocations.map((revocation) => ({
-          kind: revocation.kind,
-          subject: revocation.subject,
-          gen: revocation.kind === 'sub' ? revocation.gen : null,
-          expires_at: revocation.expiresAt,
-        })),
-      )
-      .execute();
+  async transaction<T>(work: (trx: Transaction<Schema>, revoke: Revoke) => Promise<T>): Promise<T> {
+    const written: Revocation[] = [];
+    const result = await this.db.transaction().execute((trx) =>
+      work(trx, async (revocations) => {
+        await insert(trx, revocations);
+        written.push(...revocations);
+      }),
+    );
+    this.#apply(written);
+    return result;
   }
 
-  apply(revocations: readonly Revocation[]): void {
+  #apply(revocations: readonly Revocation[]): void {
     for (const revocation of revocations) this.#set.add(revocation);
   }
 
@@ -101,7 +104,7 @@ export class Revocations implements OnModuleInit, OnModuleDestroy {
   async #poll(): Promise<void> {
     const startedAt = this.clock.now();
     const { revocations, clockOffset } = await this.#feed.next(startedAt);
-    this.apply(revocations);
+    this.#apply(revocations);
     this.#readAt = startedAt;
     if (clockOffset !== undefined) this.clock.correct(clockOffset);
     if (startedAt - this.#prunedAt >= PRUNE_EVERY) await this.#prune(startedAt);
@@ -114,7 +117,17 @@ export class Revocations implements OnModuleInit, OnModuleDestroy {
   }
 }
 
-function causeOf(error: unknown): string {
-  const { cause, message } = error as Error;
-  return cause instanceof Error ? cause.message : message;
+async function insert(executor: Executor, revocations: readonly Revocation[]): Promise<void> {
+  if (revocations.length === 0) return;
+  await executor
+    .insertInto('revocations')
+    .values(
+      revocations.map((revocation) => ({
+        kind: revocation.kind,
+        subject: revocation.subject,
+        gen: revocation.kind === 'sub' ? revocation.gen : null,
+        expires_at: revocation.expiresAt,
+      })),
+    )
+    .execute();
 }

@@ -48,22 +48,48 @@ export class Sessions {
     return { id, scopes, authTime: lifetime.issuedAt };
   }
 
+  /** Ends every session of a user whose access tokens are refused by `revocationsOfUser`. */
+  async endAll(executor: Executor, userId: string): Promise<void> {
+    await executor
+      .updateTable('sessions')
+      .set({ ended_at: this.clock.now() })
+      .where('user_id', '=', userId)
+      .where('ended_at', 'is', null)
+      .execute();
+  }
+
   /**
-   * What refuses every living access token of a user below a generation.
-   * @returns undefined when none can be alive
+   * Ends every session of a user but one.
+   * @returns what refuses the access tokens of theirs that are still alive
    */
-  async revocationOfUser(
-    executor: Executor,
-    userId: string,
-    gen: number,
-  ): Promise<Revocation | undefined> {
+  async endOthers(executor: Executor, userId: string, kept: string): Promise<Revocation[]> {
+    const now = this.clock.now();
+    const ended = await executor
+      .updateTable('sessions')
+      .set({ ended_at: now })
+      .where('user_id', '=', userId)
+      .where('id', '!=', kept)
+      .where('ended_at', 'is', null)
+      .returning(['id', 'access_expires_at'])
+      .execute();
+    return ended
+      .map(({ id, access_expires_at }) => ({
+        kind: 'sid' as const,
+        subject: id,
+        expiresAt: revocationExpiry(access_expires_at),
+      }))
+      .filter(({ expiresAt }) => expiresAt > now);
+  }
+
+  /** What refuses every living access token of a user below a generation: one row, or none. */
+  async revocationsOfUser(executor: Executor, userId: string, gen: number): Promise<Revocation[]> {
     const row = await executor
       .selectFrom('sessions')
       .select(({ fn }) => fn.max('access_expires_at').as('last'))
       .where('user_id', '=', userId)
       .executeTakeFirst();
     const expiresAt = revocationExpiry(row?.last ?? 0);
-    if (expiresAt <= this.clock.now()) return undefined;
-    return { kind: 'sub', subject: userId, gen, expiresAt };
+    if (expiresAt <= this.clock.now()) return [];
+    return [{ kind: 'sub', subject: userId, gen, expiresAt }];
   }
 }

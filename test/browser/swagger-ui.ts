@@ -15,6 +15,13 @@ export function launchBrowser(): Promise<Browser> {
   });
 }
 
+interface Credentials {
+  username: string;
+  password: string;
+}
+
+/** A way to authorize, as the document names it. */
+type Scheme = 'password' | 'bearer';
 type Method = 'GET' | 'POST' | 'DELETE';
 
 /** What `storageState` leaves out: an expression, since the compiler knows no browser here. */
@@ -61,18 +68,20 @@ export class SwaggerUi {
 
   async #ready(): Promise<void> {
     await this.page.locator('.opblock').first().waitFor();
+    // The address names the operation that was used last: it opens by itself.
+    if (this.page.url().includes('#')) await this.page.locator('.opblock.is-open').waitFor();
   }
 
   /** Every operation on the page, as `GET /path`, and whether it has a padlock. */
   async padlocks(): Promise<Record<string, boolean>> {
-    const entries = await this.page.locator('.opblock').evaluateAll((operations) =>
-      operations.map((operation) => {
-        const method = operation.querySelector('.opblock-summary-method')?.textContent;
-        const path = operation.querySelector('[data-path]')?.getAttribute('data-path');
-        return [`${method} ${path}`, operation.querySelector('.authorization__btn') !== null];
-      }),
-    );
-    return Object.fromEntries(entries) as Record<string, boolean>;
+    const padlocks: Record<string, boolean> = {};
+    for (const operation of await this.page.locator('.opblock').all()) {
+      const method = await operation.locator('.opblock-summary-method').innerText();
+      const path = await operation.locator('[data-path]').getAttribute('data-path');
+      const count = await operation.locator('.authorization__btn').count();
+      padlocks[`${method} ${path}`] = count > 0;
+    }
+    return padlocks;
   }
 
   async openDialog(): Promise<void> {
@@ -84,56 +93,69 @@ export class SwaggerUi {
   }
 
   /** The part of the dialog that is about this way to authorize. */
-  dialog(scheme: 'password' | 'bearer'): Locator {
+  dialog(scheme: Scheme): Locator {
     return this.page
       .locator('.auth-container')
       .filter({ has: this.page.locator('h4', { hasText: new RegExp(`^${scheme}\\s`) }) });
   }
 
-  async typeCredentials(username: string, password: string): Promise<void> {
+  async typeCredentials({ username, password }: Credentials): Promise<void> {
     await this.dialog('password').getByLabel('username:').fill(username);
     await this.dialog('password').getByLabel('password:').fill(password);
   }
 
-  /** @param scopes to tick, or `all` for the link of that name */
-  async logIn(
-    { username, password }: { username: string; password: string },
-    scopes: readonly string[] | 'all' = [],
-  ): Promise<void> {
+  /** @param scope to tick, or `all` for the link of that name */
+  async logIn(user: Credentials, scope?: string): Promise<void> {
     await this.openDialog();
-    await this.typeCredentials(username, password);
-    if (scopes === 'all') await this.page.getByText('select all').click();
-    else for (const scope of scopes) await this.page.locator(`label[for^="${scope}-"]`).click();
+    await this.typeCredentials(user);
+    if (scope !== undefined) await this.tick(scope);
     await this.submit('password');
+    await this.closeDialog();
+  }
+
+  async tick(scope: string): Promise<void> {
+    if (scope === 'all') await this.page.getByText('select all').click();
+    else await this.page.locator(`label[for^="${scope}-"]`).click();
   }
 
   async pasteToken(token: string): Promise<void> {
     await this.openDialog();
     await this.dialog('bearer').getByRole('textbox').fill(token);
     await this.submit('bearer');
-  }
-
-  /** Authorizes, and closes the dialog once it says so. */
-  async submit(scheme: 'password' | 'bearer'): Promise<void> {
-    await this.dialog(scheme).locator('button.authorize').click();
-    await this.dialog(scheme).getByText('Authorized', { exact: true }).waitFor();
     await this.closeDialog();
   }
 
-  async logOut(scheme: 'password' | 'bearer'): Promise<void> {
+  /** Presses the button, and reads why it was refused. */
+  async refusal(): Promise<string> {
+    await this.#authorize('password');
+    return this.dialog('password').locator('.errors').innerText();
+  }
+
+  /** Presses the button, and waits until the dialog says that it worked. */
+  async submit(scheme: Scheme): Promise<void> {
+    await this.#authorize(scheme);
+    await this.dialog(scheme).getByText('Authorized', { exact: true }).waitFor();
+  }
+
+  #authorize(scheme: Scheme): Promise<void> {
+    return this.dialog(scheme).locator('button.authorize').click();
+  }
+
+  async logOut(scheme: Scheme): Promise<void> {
     await this.openDialog();
     await this.dialog(scheme).getByRole('button', { name: 'Remove authorization' }).click();
     await this.dialog(scheme).getByText('Authorized', { exact: true }).waitFor({ state: 'hidden' });
     await this.closeDialog();
   }
 
-  async isAuthorized(scheme: 'password' | 'bearer'): Promise<boolean> {
+  async isAuthorized(scheme: Scheme): Promise<boolean> {
     await this.openDialog();
     const authorized = await this.dialog(scheme).getByText('Authorized', { exact: true }).count();
     await this.closeDialog();
     return authorized > 0;
   }
 
+  /** Opens an operation and its form. */
   async operation(method: Method, path: string): Promise<Locator> {
     const operation = this.page
       .locator(`.opblock-${method.toLowerCase()}`)
@@ -141,8 +163,9 @@ export class SwaggerUi {
     const tryItOut = operation.getByRole('button', { name: 'Try it out' });
     if (!(await operation.locator('.opblock-body').isVisible())) {
       await operation.locator('.opblock-summary-control').click();
-      await tryItOut.click();
+      await tryItOut.waitFor();
     }
+    if (await tryItOut.isVisible()) await tryItOut.click();
     return operation;
   }
 

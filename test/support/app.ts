@@ -12,7 +12,7 @@ import { Revocations } from '../../src/revocation/revocations.js';
 import { FrozenClock } from './clock.js';
 import { type DatabaseKind, newDatabase } from './databases.js';
 
-export const ISSUER = 'http://localhost:3000';
+const ISSUER = 'http://localhost:3000';
 
 /** Cheap enough for hundreds of logins in a test, and refused anywhere else. */
 export const TEST_ENVIRONMENT = {
@@ -47,6 +47,11 @@ interface Options {
   /** Further modules or controllers under test, beside the application's own. */
   module?: { imports?: never[]; controllers?: (new (...args: never[]) => unknown)[] };
 }
+
+const open = new Set<NestFastifyApplication>();
+
+// Whatever a test that failed left behind would keep the run from ending.
+afterAll(() => Promise.all([...open].map((nest) => nest.close())));
 
 /** Boots the real application on a port of its own. Only the clock is not the real one. */
 export async function startApp(options: Options = {}): Promise<TestApp> {
@@ -89,6 +94,7 @@ export async function startApp(options: Options = {}): Promise<TestApp> {
     });
   await configureApp(nest, logger);
   await nest.listen(0, '127.0.0.1');
+  open.add(nest);
   const { port } = nest.getHttpServer().address() as { port: number };
   return {
     url: `http://127.0.0.1:${port}`,
@@ -103,6 +109,9 @@ export async function startApp(options: Options = {}): Promise<TestApp> {
       await nest.get(Revocations, { strict: false }).refresh();
     },
     log: () => lines.join(''),
-    close: () => nest.close(),
+    close: () => {
+      open.delete(nest);
+      return nest.close();
+    },
   };
 }

@@ -11,7 +11,8 @@ export type DatabaseKind = (typeof DATABASES)[number];
 /** The `DATABASE_URL` of a new, empty database. */
 export async function newDatabase(kind: DatabaseKind): Promise<string> {
   if (kind === 'sqlite') {
-    return `sqlite:${join(mkdtempSync(join(tmpdir(), 'latchkey-test-')), 'latchkey.db')}`;
+    const directory = process.env['TEST_DIRECTORY'] ?? tmpdir();
+    return `sqlite:${join(mkdtempSync(join(directory, 'database-')), 'latchkey.db')}`;
   }
   const server = process.env['TEST_POSTGRES_URL'];
   const name = `test_${randomBytes(6).toString('hex')}`;

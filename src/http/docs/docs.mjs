@@ -1,4 +1,4 @@
-/* global SwaggerUIBundle, document, sessionStorage */
+/* global SwaggerUIBundle, document, sessionStorage, setTimeout */
 
 // Swagger UI, with a memory of its own for tokens: what is authorized survives a reload in this
 // tab. Swagger UI's `persistAuthorization` stays off, since it keeps the username and the password
@@ -22,6 +22,11 @@ function tokensOnly() {
     statePlugins: {
       auth: {
         wrapActions: {
+          // The form for a pasted token comes last, and would take the focus.
+          showDefinitions: (original) => (definitions) => {
+            original(definitions);
+            setTimeout(() => document.getElementById('oauth_username')?.focus());
+          },
           authorizeOauth2:
             (original) =>
             ({ auth: { name, schema }, token: { access_token, token_type } }) =>
@@ -65,16 +70,17 @@ function thisServerOnly() {
 }
 
 /**
- * Every request of the page passes here before it leaves, and may wait: the place for a silent
- * refresh, which would put a new access token into the header and `keep` it.
- *
- * @throws Error where the request would carry a token or a password to another origin
+ * Every request of the page passes here before it leaves, and waits when this is a promise: the
+ * place for a silent refresh, which would put a new access token into the header and `keep` it.
  */
 function beforeSending(request) {
-  if (new URL(request.url, SERVER).origin !== SERVER.origin) {
-    throw new Error('This page only talks to the server that it came from.');
-  }
+  // The policy of the page forbids it as well: no token and no password goes to another origin.
+  if (new URL(request.url, SERVER).origin !== SERVER.origin) request.userFetch = refuse;
   return request;
+}
+
+async function refuse() {
+  throw new Error('This page only talks to the server that it came from.');
 }
 
 /** @param authorized by security scheme; a login has a `token`, a pasted token is a `value` */

@@ -33,7 +33,7 @@ const FILES = [
 export function serveDocs(fastify: FastifyInstance, document: OpenAPIObject): void {
   const json = Buffer.from(JSON.stringify(document));
   serve(fastify, '/docs-json', 'application/json; charset=utf-8', json);
-  fastify.get('/', (_request, reply) => reply.redirect('/docs', 302));
+  fastify.get('/', (_request, reply) => reply.redirect('docs', 302));
   for (const [url, directory, file, type] of FILES) {
     serve(fastify, url, type, readFileSync(join(directory, file)));
   }

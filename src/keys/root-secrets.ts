@@ -1,0 +1,51 @@
+import type { Config } from '../config/config.js';
+import type { Database, Executor } from '../database/database.js';
+import { underLock } from '../database/lock.js';
+import { RootSecret, secretBesideDatabase } from './root-secret.js';
+
+/** The key encryption secret, and the one before it while it is being replaced. */
+export class RootSecrets {
+  constructor(
+    readonly current: RootSecret,
+    private readonly previous?: RootSecret,
+    /** Where the current one is kept, when it is not `KEY_ENCRYPTION_SECRET`. */
+    readonly file?: string,
+  ) {}
+
+  /**
+   * Takes them from the settings, or makes one beside the SQLite file on a first start.
+   * @throws Error when the file is gone although something in the database needs it
+   */
+  static async open(db: Database, config: Config): Promise<RootSecrets> {
+    const { keyEncryptionSecret, keyEncryptionSecretPrevious, database } = config;
+    if (keyEncryptionSecret !== undefined) {
+      return new RootSecrets(
+        new RootSecret(keyEncryptionSecret),
+        keyEncryptionSecretPrevious === undefined
+          ? undefined
+          : new RootSecret(keyEncryptionSecretPrevious),
+      );
+    }
+    if (database.kind === 'postgres') throw new Error('KEY_ENCRYPTION_SECRET is required');
+    const { secretFile } = database;
+    return underLock(db, async (trx) => {
+      const first = !(await anyRow(trx, 'signing_keys')) && !(await anyRow(trx, 'sessions'));
+      const secret = new RootSecret(secretBesideDatabase(secretFile, first));
+      return new RootSecrets(secret, undefined, secretFile);
+    });
+  }
+
+  /** The secret under which something was encrypted; undefined where it is neither of ours. */
+  find(id: string): RootSecret | undefined {
+    return [this.current, this.previous].find((secret) => secret?.id === id);
+  }
+}
+
+async function anyRow(executor: Executor, table: 'signing_keys' | 'sessions'): Promise<boolean> {
+  const row = await executor
+    .selectFrom(table)
+    .select((eb) => eb.lit(1).as('one'))
+    .limit(1)
+    .executeTakeFirst();
+  return row !== undefined;
+}

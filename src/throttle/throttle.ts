@@ -1,0 +1,220 @@
+import { createHmac, type KeyObject } from 'node:crypto';
+import { Inject, Injectable, type OnModuleDestroy, type OnModuleInit } from '@nestjs/common';
+import type { Transaction } from 'kysely';
+import { Audit } from '../audit/audit.js';
+import { Clock } from '../clock.js';
+import { Database, type Executor } from '../database/database.js';
+import type { Schema } from '../database/schema.js';
+import { LatchkeyError, tooManyRequests } from '../errors.js';
+import { RootSecrets } from '../keys/root-secrets.js';
+import { networkOf } from './address.js';
+
+/** Milliseconds: a count begins anew after it, so that nobody is shut out for longer. */
+const WINDOW = 15 * 60_000;
+const LIMITS = { pair: 30, address: 300, account: 100 } as const;
+/** Milliseconds: an address from which a user has logged in is known for so long. */
+const KNOWN_FOR = 90 * 86_400_000;
+const KNOWN_PER_USER = 20;
+const PRUNE_EVERY = 60_000;
+
+/** Who tries. */
+export interface Attempt {
+  /** The canonical name that is tried, whether there is such a user or not; none to register. */
+  account?: string;
+  address: string;
+}
+
+/** An attempt that was counted, and can be taken back. */
+export interface Ticket {
+  account: string | undefined;
+  address: string;
+  keys: readonly string[];
+}
+
+type Kind = keyof typeof LIMITS;
+
+/**
+ * Slows guessing, and locks nobody out. Every path that checks a credential or costs a hash goes
+ * through `attempt`: it is counted before the work, in the database, so that many at once, many
+ * instances and a restart change nothing.
+ */
+@Injectable()
+export class Throttle implements OnModuleInit, OnModuleDestroy {
+  readonly #key: KeyObject;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(
+    @Inject(Database) private readonly db: Database,
+    @Inject(Clock) private readonly clock: Clock,
+    secrets: RootSecrets,
+    private readonly audit: Audit,
+  ) {
+    this.#key = secrets.current.key('throttle names');
+  }
+
+  onModuleInit(): void {
+    this.#timer = setInterval(() => void this.#prune().catch(() => undefined), PRUNE_EVERY).unref();
+  }
+
+  onModuleDestroy(): void {
+    clearInterval(this.#timer);
+  }
+
+  /**
+   * Does what costs a hash, or refuses. What succeeds calls `succeed` with the ticket.
+   * @throws too_many_requests with the whole seconds until the window ends
+   */
+  async attempt<T>(who: Attempt, work: (ticket: Ticket) => Promise<T>): Promise<T> {
+    const ticket = await this.#admit(who);
+    try {
+      return await work(ticket);
+    } catch (error) {
+      // Nothing was compared, so nothing was learned.
+      if (error instanceof LatchkeyError && error.error === 'temporarily_unavailable') {
+        await this.#refund(this.db, ticket.keys).catch(() => undefined);
+      }
+      throw error;
+    }
+  }
+
+  /**
+   * After a success, in its transaction: the address gets its attempt back, the account and the
+   * pair begin anew, and the address is known to the account from now on.
+   */
+  async succeed(executor: Executor, { account, address, keys }: Ticket): Promise<void> {
+    // In the order in which attempts lock them: two of one account never wait for each other.
+    for (const key of keys) {
+      if (key.startsWith('address:')) await this.#refund(executor, [key]);
+      else await executor.deleteFrom('attempts').where('key', '=', key).execute();
+    }
+    if (account !== undefined) await this.#remember(executor, account, address);
+  }
+
+  /** A keyed hash, so that what is stored and logged tells neither names nor addresses. */
+  #hash(text: string): string {
+    return createHmac('sha256', this.#key).update(text).digest('base64url');
+  }
+
+  async #admit(who: Attempt): Promise<Ticket> {
+    const address = this.#hash(networkOf(who.address));
+    const account = who.account === undefined ? undefined : this.#hash(who.account);
+    const keys =
+      account === undefined
+        ? [`address:${address}`]
+        : [`account:${account}`, `address:${address}`, `pair:${account}:${address}`];
+    const ticket: Ticket = { account, address, keys };
+    // A refusal rolls the counting back: whoever is refused uses up nobody's attempts.
+    await this.db.transaction().execute(async (trx) => {
+      const counts = await this.#count(trx, keys);
+      const exceeded = counts.filter(({ kind, count }) => count > LIMITS[kind]);
+      if (exceeded.length > 0 && !(await this.#excused(trx, ticket, exceeded))) {
+        const wait = Math.max(...exceeded.map(({ endsAt }) => endsAt)) - this.clock.now();
+        throw tooManyRequests(Math.max(1, Math.ceil(wait / 1000)));
+      }
+      for (const { kind, count } of counts) {
+        if (count === LIMITS[kind]) await this.#recordLast(trx, who, kind);
+      }
+    });
+    return ticket;
+  }
+
+  async #count(
+    trx: Transaction<Schema>,
+    keys: readonly string[],
+  ): Promise<{ kind: Kind; count: number; endsAt: number }[]> {
+    const now = this.clock.now();
+    const endsAt = now + WINDOW;
+    const rows = await trx
+      .insertInto('attempts')
+      .values(keys.map((key) => ({ key, count: 1, ends_at: endsAt })))
+      .onConflict((conflict) =>
+        conflict.column('key').doUpdateSet(({ eb, or, ref }) => {
+          // A window that ends later than one from now on was opened before the clock went back.
+          const over = or([eb('attempts.ends_at', '<=', now), eb('attempts.ends_at', '>', endsAt)]);
+          return {
+            count: eb
+              .case()
+              .when(over)
+              .then(1)
+              .else(eb('attempts.count', '+', 1))
+              .end(),
+            ends_at: eb.case().when(over).then(endsAt).else(ref('attempts.ends_at')).end(),
+          };
+        }),
+      )
+      .returning(['key', 'count', 'ends_at'])
+      .execute();
+    return rows.map((row) => ({
+      kind: row.key.slice(0, row.key.indexOf(':')) as Kind,
+      count: row.count,
+      endsAt: row.ends_at,
+    }));
+  }
+
+  /** A flood on the account does not shut its owner out, who comes from a known address. */
+  async #excused(
+    trx: Transaction<Schema>,
+    { account, address }: Ticket,
+    exceeded: readonly { kind: Kind }[],
+  ): Promise<boolean> {
+    if (account === undefined || exceeded.some(({ kind }) => kind !== 'account')) return false;
+    const row = await trx
+      .selectFrom('known_addresses')
+      .select('seen_at')
+      .where('account', '=', account)
+      .where('address', '=', address)
+      .where('seen_at', '>', this.clock.now() - KNOWN_FOR)
+      .executeTakeFirst();
+    return row !== undefined;
+  }
+
+  /** Once a window: when the last attempt is admitted. */
+  #recordLast(trx: Transaction<Schema>, { address, account }: Attempt, kind: Kind): Promise<void> {
+    return this.audit.record(trx, {
+      event: 'authn_login_fail_max',
+      userId: null,
+      actor: 'anyone',
+      address,
+      detail: { limit: kind, ...(account !== undefined && { name: this.#hash(account) }) },
+    });
+  }
+
+  async #refund(executor: Executor, keys: readonly string[]): Promise<void> {
+    await executor
+      .updateTable('attempts')
+      .set(({ eb }) => ({ count: eb('count', '-', 1) }))
+      .where('key', 'in', keys)
+      .where('count', '>', 0)
+      .execute();
+  }
+
+  async #remember(executor: Executor, account: string, address: string): Promise<void> {
+    const seen_at = this.clock.now();
+    await executor
+      .insertInto('known_addresses')
+      .values({ account, address, seen_at })
+      .onConflict((conflict) => conflict.columns(['account', 'address']).doUpdateSet({ seen_at }))
+      .execute();
+    await executor
+      .deleteFrom('known_addresses')
+      .where('account', '=', account)
+      .where('address', 'not in', (latest) =>
+        latest
+          .selectFrom('known_addresses')
+          .select('address')
+          .where('account', '=', account)
+          .orderBy('seen_at', 'desc')
+          .limit(KNOWN_PER_USER),
+      )
+      .execute();
+  }
+
+  async #prune(): Promise<void> {
+    const now = this.clock.now();
+    await this.db.deleteFrom('attempts').where('ends_at', '<=', now).execute();
+    await this.db
+      .deleteFrom('known_addresses')
+      .where('seen_at', '<=', now - KNOWN_FOR)
+      .execute();
+  }
+}

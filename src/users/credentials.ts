@@ -1,0 +1,109 @@
+import { Inject, Injectable } from '@nestjs/common';
+import type { Transaction } from 'kysely';
+import { Audit } from '../audit/audit.js';
+import { Database } from '../database/database.js';
+import type { Schema } from '../database/schema.js';
+import { loginFailed } from '../errors.js';
+import { MAX_PASSWORD_LENGTH } from '../passwords/password-policy.js';
+import { Passwords } from '../passwords/passwords.js';
+import { Throttle, type Ticket } from '../throttle/throttle.js';
+import { type LockedUser, lockUser } from './user-lock.js';
+import { canonicalUsername } from './username.js';
+import { type StoredCredentials, Users } from './users.js';
+
+/** Somebody who proved to be a user; what was read with the hash decides what may follow. */
+export interface Proof {
+  userId: string;
+  passwordVersion: number;
+  address: string;
+  /** To be given back once what the proof was for has succeeded. */
+  ticket: Ticket;
+}
+
+/** The one place where a password is compared, for whatever purpose. */
+@Injectable()
+export class Credentials {
+  constructor(
+    @Inject(Database) private readonly db: Database,
+    private readonly users: Users,
+    private readonly passwords: Passwords,
+    private readonly throttle: Throttle,
+    private readonly audit: Audit,
+  ) {}
+
+  /**
+   * Compares a password: counted first, then the same work whether there is such a user or not.
+   *
+   * @param failure what a wrong one is called in the audit
+   * @throws login_failed, alike for a wrong password, an unknown and a disabled user;
+   *   too_many_requests; temporarily_unavailable when too many wait
+   */
+  prove(
+    username: string,
+    password: string,
+    address: string,
+    failure: 'authn_login_fail' | 'authn_password_change_fail',
+  ): Promise<Proof> {
+    const account = canonicalUsername(username) ?? username;
+    return this.throttle.attempt({ account, address }, async (ticket) => {
+      const stored = await this.users.findCredentials(username);
+      const verdict = await this.passwords.verify(
+        { address, purpose: 'login' },
+        stored?.passwordHash,
+        acceptable(password) ? password : '',
+      );
+      if (!verdict.matches || stored === undefined || stored.refused || !acceptable(password)) {
+        await this.audit.record(this.db, {
+          event: failure,
+          userId: stored?.userId ?? null,
+          actor: 'anyone',
+          address,
+          // Not the name: people type their passwords there.
+          detail: { name: ticket.account ?? '' },
+        });
+        throw loginFailed();
+      }
+      if (verdict.rehashed !== undefined) await this.#replaceHash(stored, verdict.rehashed);
+      return {
+        userId: stored.userId,
+        passwordVersion: stored.passwordVersion,
+        address,
+        ticket,
+      };
+    });
+  }
+
+  /**
+   * Locks the user of a proof, if it still holds: neither gone nor disabled, and the password is
+   * the one that was compared. So nothing is overlooked that happened while the proof waited. The
+   * attempt is given back.
+   * @throws login_failed
+   */
+  async redeem(
+    trx: Transaction<Schema>,
+    proof: Proof,
+    strength: 'share' | 'update',
+  ): Promise<LockedUser> {
+    const user = await lockUser(trx, proof.userId, strength);
+    if (user === undefined || user.disabled || user.passwordVersion !== proof.passwordVersion) {
+      throw loginFailed();
+    }
+    await this.throttle.succeed(trx, proof.ticket);
+    return user;
+  }
+
+  /** The same password under better parameters: `password_version` stays. */
+  async #replaceHash({ userId, passwordHash }: StoredCredentials, rehashed: string): Promise<void> {
+    await this.db
+      .updateTable('users')
+      .set({ password_hash: rehashed })
+      .where('id', '=', userId)
+      .where('password_hash', '=', passwordHash)
+      .execute();
+  }
+}
+
+/** What can be the password of anyone; the rest is not hashed, and fails at the same cost. */
+function acceptable(password: string): boolean {
+  return password.isWellFormed() && [...password].length <= MAX_PASSWORD_LENGTH;
+}

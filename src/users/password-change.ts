@@ -1,0 +1,67 @@
+import { Injectable } from '@nestjs/common';
+import { Audit } from '../audit/audit.js';
+import { invalidFields } from '../errors.js';
+import { Passwords } from '../passwords/passwords.js';
+import { Revocations } from '../revocation/revocations.js';
+import { Sessions } from '../sessions/sessions.js';
+import { Credentials } from './credentials.js';
+
+/** Whose password is changed, and from where. */
+export interface PasswordOwner {
+  id: string;
+  username: string;
+  /** The session that asks, which goes on. */
+  sessionId: string;
+  address: string;
+}
+
+/** Puts a new password in the place of the current one. */
+@Injectable()
+export class PasswordChange {
+  constructor(
+    private readonly credentials: Credentials,
+    private readonly passwords: Passwords,
+    private readonly sessions: Sessions,
+    private readonly revocations: Revocations,
+    private readonly audit: Audit,
+  ) {}
+
+  /**
+   * Changes the password, and ends every other session and its access tokens.
+   * @throws invalid_request for a new password that is not acceptable; login_failed for a wrong
+   *   current one; too_many_requests
+   */
+  async change(owner: PasswordOwner, current: string, next: string): Promise<void> {
+    const { id: userId, username, sessionId, address } = owner;
+    const faults = this.passwords.faults(next, username);
+    if (next === current) faults.push('new_password must not be the current one');
+    if (faults.length > 0) throw invalidFields({ new_password: faults });
+    const proof = await this.credentials.prove(
+      username,
+      current,
+      address,
+      'authn_password_change_fail',
+    );
+    const hash = await this.passwords.hash({ address, purpose: 'login' }, next);
+    await this.revocations.transaction(async (trx, revoke) => {
+      const user = await this.credentials.redeem(trx, proof, 'update');
+      await revoke(await this.sessions.endOthers(trx, userId, sessionId));
+      await trx
+        .updateTable('users')
+        .set({
+          password_hash: hash,
+          password_version: user.passwordVersion + 1,
+          password_expires_at: null,
+        })
+        .where('id', '=', userId)
+        .execute();
+      await this.audit.record(trx, {
+        event: 'authn_password_change',
+        userId,
+        actor: userId,
+        address,
+        sessionId,
+      });
+    });
+  }
+}

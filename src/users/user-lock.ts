@@ -1,0 +1,52 @@
+import type { Transaction } from 'kysely';
+import { isPostgres } from '../database/database.js';
+import type { Schema } from '../database/schema.js';
+
+/** A user whose row is locked until the transaction ends. */
+export interface LockedUser {
+  id: string;
+  username: string;
+  roles: readonly string[];
+  gen: number;
+  passwordVersion: number;
+  disabled: boolean;
+  /** The password was made for the user, who has not chosen one yet. */
+  mustChangePassword: boolean;
+}
+
+/**
+ * Locks the user's row, always before any row of theirs: `share` for what opens a session,
+ * `update` for what ends one, so that of the two one waits for the other. On SQLite the
+ * transaction has the write lock already.
+ */
+export async function lockUser(
+  trx: Transaction<Schema>,
+  userId: string,
+  strength: 'share' | 'update',
+): Promise<LockedUser | undefined> {
+  const row = await trx
+    .selectFrom('users')
+    .select([
+      'id',
+      'username',
+      'roles',
+      'gen',
+      'password_version',
+      'disabled_at',
+      'password_expires_at',
+    ])
+    .where('id', '=', userId)
+    .$if(isPostgres(trx), (query) => (strength === 'share' ? query.forShare() : query.forUpdate()))
+    .executeTakeFirst();
+  return (
+    row && {
+      id: row.id,
+      username: row.username,
+      roles: row.roles.split(' '),
+      gen: row.gen,
+      passwordVersion: row.password_version,
+      disabled: row.disabled_at !== null,
+      mustChangePassword: row.password_expires_at !== null,
+    }
+  );
+}

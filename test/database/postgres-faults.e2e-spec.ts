@@ -1,0 +1,129 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { sql } from 'kysely';
+import { type Answer, bearer, call, form, json, newLogin, newName } from '../support/client.js';
+import { connect } from '../support/connection.js';
+import { newDatabase } from '../support/databases.js';
+import { serverEnvironment, type ServerProcess, startServer } from '../support/process.js';
+import { startProxy } from '../support/proxy.js';
+import { until } from '../support/until.js';
+
+const STALENESS = 5_000;
+
+const guarded = async (server: ServerProcess, token: string): Promise<number> =>
+  (await call(server, '/secure-data', bearer(token))).status;
+
+const logIn = (server: ServerProcess, { username, password }: Login): Promise<Answer> =>
+  call(server, '/token', form({ username, password }));
+
+type Login = Awaited<ReturnType<typeof newLogin>>;
+
+function expectTryAgain({ status, headers, body }: Answer): void {
+  expect([status, body]).toMatchObject([
+    503,
+    { error: 'temporarily_unavailable', code: 'database_unavailable' },
+  ]);
+  expect(headers.get('retry-after')).toMatch(/^[1-9]\d*$/);
+}
+
+describe('PostgreSQL', () => {
+  it.concurrent(
+    'may end every connection: one request each may see it, and nobody else',
+    async () => {
+      const url = await newDatabase('postgres');
+      const server = await startServer(serverEnvironment(url));
+      const login = await newLogin(server);
+      // Several idle connections, as after some load.
+      await Promise.all(Array.from({ length: 8 }, () => logIn(server, login)));
+
+      const { rows } = await sql<{ pid: number }>`
+      select pid, pg_terminate_backend(pid) from pg_stat_activity
+      where datname = current_database() and pid <> pg_backend_pid()
+    `.execute(connect(url));
+      expect(rows.length).toBeGreaterThan(1);
+
+      const answers: Answer[] = [];
+      for (let i = 0; i < 12; i++) answers.push(await logIn(server, login));
+      const failed = answers.filter(({ status }) => status !== 200);
+      expect(failed.length).toBeLessThanOrEqual(1);
+      failed.forEach(expectTryAgain);
+      expect((await call(server, '/health/ready')).status).toBe(200);
+      await server.kill();
+    },
+  );
+
+  it.concurrent(
+    'may be away: tokens hold until what is revoked is unknown, logins wait, and all comes back',
+    async () => {
+      const proxy = await startProxy(await newDatabase('postgres'));
+      const server = await startServer({
+        ...serverEnvironment(proxy.url),
+        REVOCATION_MAX_STALENESS: `${STALENESS / 1000}s`,
+      });
+      const seen = await newLogin(server);
+      const unseen = await newLogin(server);
+      expect(await guarded(server, seen.token)).toBe(200);
+
+      proxy.cut();
+      const cutAt = performance.now();
+      expect(await guarded(server, seen.token)).toBe(200);
+      expect(await guarded(server, unseen.token)).toBe(200);
+      expectTryAgain(await logIn(server, seen));
+      expectTryAgain(
+        await call(server, '/users', json({ username: newName(), password: seen.password })),
+      );
+      expect((await call(server, '/health/ready')).status).toBe(503);
+      expect((await call(server, '/health/live')).status).toBe(200);
+
+      await sleep(STALENESS - 2_000 - (performance.now() - cutAt));
+      expect(await guarded(server, seen.token)).toBe(200);
+      await until(() => guarded(server, seen.token), 503, 4_000);
+      const stale = await call(server, '/secure-data', bearer(unseen.token));
+      expect([stale.status, stale.body['code']]).toEqual([503, 'state_stale']);
+      expect(stale.headers.get('retry-after')).toBe('1');
+
+      proxy.restore();
+      await until(() => guarded(server, seen.token), 200, 5_000);
+      expect((await logIn(server, seen)).status).toBe(200);
+      expect((await call(server, '/health/ready')).status).toBe(200);
+      await server.kill();
+    },
+  );
+
+  it.concurrent(
+    'may fall silent: what waits is given up, and the next connection is a new one',
+    async () => {
+      const proxy = await startProxy(await newDatabase('postgres'));
+      const server = await startServer({
+        ...serverEnvironment(proxy.url),
+        REVOCATION_MAX_STALENESS: `${STALENESS / 1000}s`,
+      });
+      const login = await newLogin(server);
+      proxy.silence();
+      const waiting = Array.from({ length: 12 }, () => logIn(server, login));
+      expect(await guarded(server, login.token)).toBe(200);
+      for (const answer of await Promise.all(waiting)) expectTryAgain(answer);
+
+      proxy.restore();
+      await until(() => guarded(server, login.token), 200, 7_000);
+      await until(async () => (await logIn(server, login)).status, 200, 7_000);
+      await server.kill();
+    },
+  );
+
+  it.concurrent('may have become a standby: writes ask to try again, reads go on', async () => {
+    const url = await newDatabase('postgres');
+    const server = await startServer(serverEnvironment(url));
+    const login = await newLogin(server);
+    const db = connect(url);
+    const name = sql.id(new URL(url).pathname.slice(1));
+    await sql`alter database ${name} set default_transaction_read_only = on`.execute(db);
+    await sql`
+      select pg_terminate_backend(pid) from pg_stat_activity
+      where datname = current_database() and pid <> pg_backend_pid()
+    `.execute(db);
+    await until(async () => (await call(server, '/health/ready')).status, 200, 3_000);
+    expectTryAgain(await logIn(server, login));
+    expect((await call(server, '/users/me', bearer(login.token))).status).toBe(200);
+    await server.kill();
+  });
+});

@@ -1,0 +1,191 @@
+import { createHash, randomBytes } from 'node:crypto';
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { newLogin } from '../support/client.js';
+import { connect, fileOf } from '../support/connection.js';
+import { newDatabase } from '../support/databases.js';
+import {
+  KEY_ENCRYPTION_SECRET,
+  refusedStart,
+  serverEnvironment,
+  startServer,
+} from '../support/process.js';
+
+const OTHER_SECRET = 'p2Zx8vQe6TnWc4LrYk0Ju7DsGa1MfBhO9iEtRwSyXlC';
+
+/** What was there after some use and a clean stop, in a folder of the test's own. */
+interface Copy {
+  url: string;
+  file: string;
+  secretFile: string;
+}
+
+interface Case {
+  what: string;
+  /** What befalls the files; may return settings to start with. */
+  damage: (copy: Copy) => Record<string, string> | void | Promise<void>;
+  says: RegExp;
+}
+
+const CASES: Case[] = [
+  {
+    what: 'a database file of garbage',
+    damage: ({ file }) => writeFileSync(file, randomBytes(16_384)),
+    says: /latchkey\.db is damaged, or not an SQLite database \(.+\): restore it from a backup\.$/,
+  },
+  {
+    what: 'a database file that was cut short',
+    damage: ({ file }) => truncateSync(file, statSync(file).size / 2),
+    says: /latchkey\.db is damaged, or not an SQLite database \(.+\): restore it from a backup\.$/,
+  },
+  {
+    what: 'an emptied database file beside its secret',
+    damage: ({ file }) => truncateSync(file, 0),
+    says: /latchkey\.db is missing or empty, but .+ restore both from a backup, or move the secret/,
+  },
+  {
+    what: 'no database file beside its secret',
+    damage: ({ file }) => rmSync(file),
+    says: /latchkey\.db is missing or empty, but .+ restore both from a backup, or move the secret/,
+  },
+  {
+    what: 'no secret beside its database',
+    damage: ({ secretFile }) => rmSync(secretFile),
+    says: /secret is missing, .+: restore the file from a backup, or set KEY_ENCRYPTION_SECRET to/,
+  },
+  {
+    what: 'an emptied secret file',
+    damage: ({ secretFile }) => truncateSync(secretFile, 0),
+    says: /key-encryption-secret is damaged: restore it from a backup\.$/,
+  },
+  {
+    what: 'a secret file with one character more',
+    damage: ({ secretFile }) =>
+      writeFileSync(secretFile, readFileSync(secretFile, 'utf8').replace('\n', 'x\n')),
+    says: /encrypted under another secret .+ than the one in .+: restore that file from a backup\.$/,
+  },
+  {
+    what: 'the wrong KEY_ENCRYPTION_SECRET, even when keys of another algorithm are to be made',
+    damage: () => ({ KEY_ENCRYPTION_SECRET, SIGNING_ALGORITHM: 'RS256' }),
+    says: /encrypted under another secret .+ than KEY_ENCRYPTION_SECRET: set that one, or set it as/,
+  },
+  {
+    what: 'a signing key of which one byte changed',
+    damage: async ({ url }) => {
+      const db = connect(url);
+      const { kid, private_key } = await db
+        .selectFrom('signing_keys')
+        .select(['kid', 'private_key'])
+        .executeTakeFirstOrThrow();
+      const bytes = Buffer.from(private_key, 'base64url');
+      bytes[40]! ^= 1;
+      await db
+        .updateTable('signing_keys')
+        .set({ private_key: bytes.toString('base64url') })
+        .where('kid', '=', kid)
+        .execute();
+      await db.destroy();
+    },
+    says: /signing key \S+ in the database is damaged: restore the database from a backup\. \(.+\)$/,
+  },
+  {
+    what: 'a place where no file can be',
+    damage: ({ file }) => ({ DATABASE_URL: `sqlite:${join(file, 'latchkey.db')}` }),
+    says: /latchkey\.db cannot be used \(.+\): check its place, and who may write there\.$/,
+  },
+  {
+    what: 'a PostgreSQL that is not there',
+    damage: () => serverEnvironment('postgres://latchkey:hunter2hunter2@127.0.0.1:1/latchkey'),
+    says: /PostgreSQL of DATABASE_URL cannot be used \(.+\): check that it runs, and where\.$/,
+  },
+];
+
+describe('It refuses to start, and says what to do, with', () => {
+  it.concurrent.each(CASES)('$what', async ({ damage, says }) => {
+    const copy = await copyOfUsed();
+    const environment = (await damage(copy)) ?? {};
+    const before = fingerprint(copy);
+    const { code, stderr } = await refusedStart({ DATABASE_URL: copy.url, ...environment });
+    // One line, and no stack trace.
+    expect(stderr).toMatch(/^Latchkey cannot start\. [^\n]+\n$/);
+    expect(stderr.trim()).toMatch(says);
+    expect(stderr).not.toContain('hunter2');
+    expect(code).toBe(1);
+    expect(fingerprint(copy)).toEqual(before);
+  });
+
+  it('the wrong KEY_ENCRYPTION_SECRET, on PostgreSQL', async () => {
+    const url = await newDatabase('postgres');
+    await (await startServer(serverEnvironment(url))).kill();
+    const { code, stderr } = await refusedStart({
+      ...serverEnvironment(url),
+      KEY_ENCRYPTION_SECRET: OTHER_SECRET,
+    });
+    expect(stderr).toMatch(/encrypted under another secret .+ than KEY_ENCRYPTION_SECRET/);
+    expect(code).toBe(1);
+  });
+});
+
+describe('A clean stop', () => {
+  it('leaves everything in the database file, so that a copy of it and the secret is a backup', async () => {
+    const { file, secretFile } = await copyOfUsed();
+    const restored = join(mkdtempSync(join(tmpdir(), 'latchkey-test-')), 'latchkey.db');
+    cpSync(file, restored);
+    cpSync(secretFile, secretFileOf(restored));
+    const server = await startServer({ DATABASE_URL: `sqlite:${restored}` });
+    const users = await connect(`sqlite:${restored}`).selectFrom('users').select('id').execute();
+    expect(users).toHaveLength(1);
+    await server.kill();
+  });
+});
+
+describe('A first start', () => {
+  it('makes a folder, a database and a secret that nobody else can read', async () => {
+    const folder = join(mkdtempSync(join(tmpdir(), 'latchkey-test-')), 'a', 'b');
+    const file = join(folder, 'latchkey.db');
+    const server = await startServer({ DATABASE_URL: `sqlite:${file}` });
+    const mode = (path: string) => (statSync(path).mode & 0o777).toString(8);
+    expect([mode(dirname(folder)), mode(folder)]).toEqual(['700', '700']);
+    for (const suffix of ['', '-wal', '-shm']) expect(mode(file + suffix)).toBe('600');
+    expect(mode(secretFileOf(file))).toBe('600');
+    await server.kill();
+  });
+});
+
+/** One server is used for all of them: registered, logged in, stopped. */
+let used: Promise<string> | undefined;
+
+async function copyOfUsed(): Promise<Copy> {
+  used ??= useOnce();
+  const folder = mkdtempSync(join(tmpdir(), 'latchkey-test-'));
+  cpSync(await used, folder, { recursive: true });
+  const file = join(folder, 'latchkey.db');
+  return { url: `sqlite:${file}`, file, secretFile: secretFileOf(file) };
+}
+
+async function useOnce(): Promise<string> {
+  const url = await newDatabase('sqlite');
+  const server = await startServer({ DATABASE_URL: url });
+  await newLogin(server);
+  await server.kill('SIGTERM');
+  return dirname(fileOf(url));
+}
+
+const secretFileOf = (file: string): string => `${file}.key-encryption-secret`;
+
+/** What a start that is refused must not have touched. */
+function fingerprint({ file, secretFile }: Copy): (string | undefined)[] {
+  return [file, secretFile].map((path) =>
+    existsSync(path) ? createHash('sha256').update(readFileSync(path)).digest('hex') : undefined,
+  );
+}

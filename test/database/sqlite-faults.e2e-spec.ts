@@ -1,0 +1,134 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { sql } from 'kysely';
+import { startApp, type TestApp } from '../support/app.js';
+import { bearer, call, form, json, newLogin, newName, PASSWORD } from '../support/client.js';
+import { connect } from '../support/connection.js';
+import { newDatabase } from '../support/databases.js';
+import { type ServerProcess, startServer } from '../support/process.js';
+
+const registration = () => json({ username: newName(), password: PASSWORD });
+
+describe('A lock that another process holds on the SQLite file', () => {
+  let url: string;
+  let server: ServerProcess;
+
+  beforeAll(async () => {
+    url = await newDatabase('sqlite');
+    server = await startServer({ DATABASE_URL: url });
+  });
+
+  it('makes writes ask to try again soon, holds up no guarded request, and leaves no trace', async () => {
+    const login = await newLogin(server);
+    const other = connect(url);
+    await sql`begin exclusive`.execute(other);
+
+    const slowest = slowestGuarded(server, login.token);
+    const startedAt = performance.now();
+    const { username, password } = login;
+    const answer = await call(server, '/token', form({ username, password }));
+    expect(performance.now() - startedAt).toBeLessThan(2_500);
+    expect([answer.status, answer.body]).toMatchObject([
+      503,
+      { error: 'temporarily_unavailable', code: 'database_unavailable' },
+    ]);
+    expect(answer.headers.get('retry-after')).toBe('1');
+    expect(await slowest()).toBeLessThan(500);
+
+    await sql`rollback`.execute(other);
+    expect((await call(server, '/token', form({ username, password }))).status).toBe(200);
+    expect((await call(server, '/health/ready')).status).toBe(200);
+  });
+
+  it('makes a write wait that is released in time', async () => {
+    const other = connect(url);
+    await sql`begin exclusive`.execute(other);
+    const waiting = call(server, '/users', registration());
+    await sleep(800);
+    await sql`rollback`.execute(other);
+    expect((await waiting).status).toBe(201);
+  });
+
+  it('keeps nobody waiting behind others who wait', async () => {
+    const other = connect(url);
+    await sql`begin exclusive`.execute(other);
+    const startedAt = performance.now();
+    const answers = await Promise.all(
+      Array.from({ length: 8 }, () => call(server, '/users', registration())),
+    );
+    // Two waits at most for each: the look-up of the name, and the write.
+    expect(performance.now() - startedAt).toBeLessThan(5_000);
+    expect(answers.map(({ status }) => status)).toEqual(Array(8).fill(503));
+    await sql`rollback`.execute(other);
+    expect((await call(server, '/users', registration())).status).toBe(201);
+  });
+});
+
+describe('kill -9 while many register', () => {
+  it('loses nobody who was told that they are registered', async () => {
+    const url = await newDatabase('sqlite');
+    const server = await startServer({ DATABASE_URL: url });
+    const told: string[] = [];
+    const clients = Array.from({ length: 4 }, async () => {
+      for (;;) {
+        const username = newName();
+        const body = json({ username, password: PASSWORD });
+        const answer = await call(server, '/users', body).catch(() => undefined);
+        if (answer === undefined) return;
+        if (answer.status === 201) told.push(username);
+        if (told.length === 40) void server.kill('SIGKILL');
+      }
+    });
+    await Promise.all(clients);
+    expect(told.length).toBeGreaterThanOrEqual(40);
+
+    const next = await startServer({ DATABASE_URL: url });
+    const users = await connect(url).selectFrom('users').select('username').execute();
+    expect(users.map(({ username }) => username)).toEqual(expect.arrayContaining(told));
+    await next.kill();
+  });
+});
+
+describe('A full disk', () => {
+  let app: TestApp;
+  beforeAll(async () => {
+    app = await startApp({ database: 'sqlite' });
+  });
+  afterAll(() => app.close());
+
+  it('makes registrations ask to try again, and logins and guarded requests work after', async () => {
+    const login = await newLogin(app);
+    const { rows } = await sql<{ page_count: number }>`pragma page_count`.execute(app.db);
+    await sql`pragma max_page_count = ${sql.lit(rows[0]!.page_count)}`.execute(app.db);
+
+    const statuses = new Set<number>();
+    for (let i = 0; i < 100 && !statuses.has(503); i++) {
+      const { status } = await call(app, '/users', registration());
+      statuses.add(status);
+    }
+    expect([...statuses].sort()).toEqual([201, 503]);
+    expect((await call(app, '/secure-data', bearer(login.token))).status).toBe(200);
+
+    await sql`pragma max_page_count = 1000000`.execute(app.db);
+    await newLogin(app);
+  });
+});
+
+/** Asks all the time, until it is called. @returns the longest answer time, in milliseconds */
+function slowestGuarded(server: ServerProcess, token: string): () => Promise<number> {
+  let slowest = 0;
+  const enough = new AbortController();
+  const loop = (async () => {
+    while (!enough.signal.aborted) {
+      const startedAt = performance.now();
+      const { status } = await call(server, '/secure-data', bearer(token));
+      if (status !== 200) throw new Error(`A guarded request was answered ${status}`);
+      slowest = Math.max(slowest, performance.now() - startedAt);
+      await sleep(20);
+    }
+  })();
+  return async () => {
+    enough.abort();
+    await loop;
+    return slowest;
+  };
+}
