@@ -12,6 +12,8 @@ import { ErrorFilter, toWire } from './http/error-filter.js';
 import { checkMediaType } from './http/media-type.js';
 import { createDocument } from './http/openapi.js';
 import { useRequestLog } from './http/request-log.js';
+import { useRequestMetrics } from './http/request-metrics.js';
+import { collectProcessMetrics } from './metrics/metrics.js';
 import { securityHeaders, useSecurityHeaders } from './http/security-headers.js';
 import { validationPipe } from './http/validation.js';
 
@@ -47,6 +49,10 @@ export async function configureApp(app: NestFastifyApplication, log: Logger): Pr
   useBodyParsers(fastify);
   useSecurityHeaders(fastify, config.issuer);
   useRequestLog(fastify, log);
+  if (config.metrics) {
+    useRequestMetrics(fastify);
+    collectProcessMetrics();
+  }
   fastify.addHook('onRequest', checkMediaType);
   if (config.corsOrigins.length > 0) {
     app.enableCors({ origin: [...config.corsOrigins], maxAge: 600 });

@@ -109,6 +109,9 @@ export const tokenRevoked = (): LatchkeyError =>
 export const loginFailed = (): LatchkeyError =>
   new LatchkeyError('invalid_grant', 'login_failed', 'The username or password is wrong');
 
+export const notFound = (): LatchkeyError =>
+  new LatchkeyError('not_found', 'not_found', 'There is nothing here');
+
 export const userUnknown = (): LatchkeyError =>
   new LatchkeyError('not_found', 'user_unknown', 'There is no such user');
 

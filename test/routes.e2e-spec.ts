@@ -23,6 +23,7 @@ const OPEN = [
   'GET /docs/swagger-ui.js',
   'GET /health/live',
   'GET /health/ready',
+  'GET /metrics',
   'POST /token',
   'POST /users',
 ];

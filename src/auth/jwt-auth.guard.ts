@@ -63,7 +63,7 @@ const demands = new WeakMap<object, Map<object, Demand>>();
 function demandOf(context: ExecutionContext): Demand {
   const [controller, handler] = [context.getClass(), context.getHandler()];
   let byHandler = demands.get(controller);
-  if (byHandler === undefined) demands.set(controller, (byHandler = new Map()));
+  if (byHandler === undefined) demands.set(controller, (byHandler = new Map<object, Demand>()));
   let demand = byHandler.get(handler);
   if (demand === undefined) {
     demand = {

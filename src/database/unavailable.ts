@@ -1,10 +1,12 @@
 import { LatchkeyError, unavailable } from '../errors.js';
+import { databaseErrors } from '../metrics/metrics.js';
 
 /** Seconds until a client should try again. */
 const RETRY_AFTER = 1;
 
 /** The error a caller sees when the database cannot answer; the cause is for the log alone. */
 export function databaseUnavailable(cause: unknown): LatchkeyError {
+  databaseErrors.inc();
   const error = unavailable('database_unavailable', RETRY_AFTER);
   error.cause = cause;
   return error;

@@ -6,7 +6,8 @@ import {
   Logger,
 } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { type ErrorWord, LatchkeyError, malformed } from '../errors.js';
+import { type ErrorWord, LatchkeyError, malformed, notFound } from '../errors.js';
+import { errors } from '../metrics/metrics.js';
 
 const REALM = 'realm="latchkey"';
 
@@ -37,6 +38,7 @@ export class ErrorFilter implements ExceptionFilter {
 
   write(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
     const known = toLatchkeyError(error);
+    errors.inc({ code: known.code });
     if (known.error === 'server_error') this.#log(error, request);
     if (reply.sent) return;
     const { status, headers, body } = toWire(known);
@@ -124,7 +126,7 @@ const internal = () =>
 const FOREIGN: Record<number, () => LatchkeyError> = {
   401: () => new LatchkeyError('unauthorized', 'token_missing', 'An access token is required'),
   403: () => new LatchkeyError('access_denied', 'access_denied', 'This is not allowed'),
-  404: () => new LatchkeyError('not_found', 'not_found', 'There is nothing here'),
+  404: notFound,
   409: () => new LatchkeyError('conflict', 'conflict', 'This is in conflict with what is there'),
   413: () => new LatchkeyError('payload_too_large', 'request_too_large', 'The body is too large'),
   415: () =>

@@ -102,7 +102,7 @@ export class Keyring implements OnModuleInit, OnModuleDestroy {
   /** Reads the keys now; a failure is logged, and the keys of before are kept until they are stale. */
   async reload(): Promise<void> {
     try {
-      if (this.#store) await this.#load();
+      await this.#load();
     } catch (error) {
       this.#logger.warn(`The signing keys could not be read: ${(error as Error).message}`);
     }

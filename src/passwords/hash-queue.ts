@@ -1,4 +1,5 @@
 import { unavailable } from '../errors.js';
+import { hashQueue } from '../metrics/metrics.js';
 
 /** Seconds after which a client should try again when the queue is full. */
 const RETRY_AFTER = 2;
@@ -41,11 +42,13 @@ export class HashQueue {
       throw unavailable('busy', RETRY_AFTER);
     }
     for (const key of shares) this.#held.set(key, this.#count(key) + 1);
+    hashQueue.inc();
     try {
       await this.#turn();
       return await work();
     } finally {
       for (const key of shares) this.#release(key);
+      hashQueue.dec();
       this.#next();
     }
   }

@@ -7,6 +7,7 @@ import { Database, type Executor } from '../database/database.js';
 import type { Schema } from '../database/schema.js';
 import { LatchkeyError, tooManyRequests } from '../errors.js';
 import { RootSecrets } from '../keys/root-secrets.js';
+import { logins } from '../metrics/metrics.js';
 import { networkOf } from './address.js';
 
 /** Milliseconds: a count begins anew after it, so that nobody is shut out for longer. */
@@ -109,6 +110,7 @@ export class Throttle implements OnModuleInit, OnModuleDestroy {
       const exceeded = counts.filter(({ kind, count }) => count > LIMITS[kind]);
       if (exceeded.length > 0 && !(await this.#excused(trx, ticket, exceeded))) {
         const wait = Math.max(...exceeded.map(({ endsAt }) => endsAt)) - this.clock.now();
+        logins.inc({ outcome: 'throttled' });
         throw tooManyRequests(Math.max(1, Math.ceil(wait / 1000)));
       }
       for (const { kind, count } of counts) {

@@ -7,6 +7,7 @@ import { Config } from '../config/config.js';
 import { tokenExpired, tokenInvalid, tokenRevoked } from '../errors.js';
 import { Keyring } from '../keys/keyring.js';
 import type { VerificationKey } from '../keys/signing-key.js';
+import { tokensIssued } from '../metrics/metrics.js';
 import { Revocations } from '../revocation/revocations.js';
 import { type AccessTokenClaims, checkClaims, CLIENT_ID, isExpired } from './claims.js';
 import { decodeSegment, isCompactJws } from './compact-form.js';
@@ -77,6 +78,7 @@ export class AccessTokens {
       username: user.username,
     };
     const { sign, algorithm, kid } = this.keyring.signingKey();
+    tokensIssued.inc();
     return this.jwt.sign(claims, {
       privateKey: sign,
       algorithm,

@@ -4,6 +4,7 @@ import { Audit } from '../audit/audit.js';
 import { Database } from '../database/database.js';
 import type { Schema } from '../database/schema.js';
 import { loginFailed } from '../errors.js';
+import { logins } from '../metrics/metrics.js';
 import { MAX_PASSWORD_LENGTH } from '../passwords/password-policy.js';
 import { Passwords } from '../passwords/passwords.js';
 import { Throttle, type Ticket } from '../throttle/throttle.js';
@@ -61,6 +62,7 @@ export class Credentials {
           // Not the name: people type their passwords there.
           detail: { name: ticket.account ?? '' },
         });
+        logins.inc({ outcome: 'failed' });
         throw loginFailed();
       }
       if (verdict.rehashed !== undefined) await this.#replaceHash(stored, verdict.rehashed);

@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { Audit } from '../audit/audit.js';
 import { Database } from '../database/database.js';
 import { scopeInvalid } from '../errors.js';
+import { logins } from '../metrics/metrics.js';
 import { PASSWORD_CHANGE, scopesOf } from '../roles.js';
 import { Sessions } from '../sessions/sessions.js';
 import { AccessTokens } from '../tokens/access-tokens.js';
@@ -49,6 +50,7 @@ export class Login {
       });
       return { user, session, ...lifetime };
     });
+    logins.inc({ outcome: 'success' });
     if (grant === undefined) throw scopeInvalid();
     return {
       accessToken: this.tokens.issue(grant),

@@ -1,8 +1,8 @@
 import { type Kysely, sql } from 'kysely';
-import { type Executor, isPostgres } from '../database.js';
+import { isPostgres } from '../database.js';
 
 export async function up(db: Kysely<unknown>): Promise<void> {
-  const postgres = isPostgres(db as Executor);
+  const postgres = isPostgres(db);
 
   // When it is set, the password was made for the user, and must be changed before then.
   await db.schema.alterTable('users').addColumn('password_expires_at', 'bigint').execute();
