@@ -10,6 +10,11 @@ export class Clock {
     return Date.now() + this.#offset;
   }
 
+  /** Milliseconds since some moment, for ages: no step of the wall clock makes them jump. */
+  monotonic(): number {
+    return performance.now();
+  }
+
   /** Whole epoch seconds, as JWT writes times (RFC 7519 section 2, NumericDate). */
   seconds(): number {
     return Math.floor(this.now() / 1000);

@@ -3,7 +3,9 @@ import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { AppModule } from './app.module.js';
 import { configureApp, createAdapter } from './app.setup.js';
-import { type Config, ConfigError, loadConfig, readEnvironment } from './config/config.js';
+import { type Config, loadConfig, readEnvironment } from './config/config.js';
+import { causeOf } from './database/unavailable.js';
+import { LatchkeyError } from './errors.js';
 import { Draining } from './health/draining.js';
 import { createLog, type Log, NestLog } from './http/log.js';
 import { welcome } from './welcome.js';
@@ -14,6 +16,7 @@ const DRAIN_FOR = 25_000;
 async function main(): Promise<void> {
   const config = loadConfig(readEnvironment());
   const log = createLog(config.logLevel);
+  endOnFault(log);
   const app = await NestFactory.create<NestFastifyApplication>(
     AppModule.for(config),
     createAdapter(config),
@@ -29,6 +32,20 @@ function announce(app: NestFastifyApplication, config: Config, log: Log): void {
   const { port } = app.getHttpServer().address() as { port: number };
   log.logger.info({ host: config.host, port, issuer: config.issuer }, 'listening');
   process.stderr.write(welcome(config, port));
+}
+
+/**
+ * What nobody caught leaves a process in a state that nobody knows. All that was answered is on the
+ * disk, so it says why and ends, and whatever supervises it starts it anew.
+ */
+function endOnFault({ logger, flush }: Log): void {
+  for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
+    process.on(event, (fault: unknown) => {
+      logger.fatal({ fault: fault instanceof Error ? fault.stack : typeof fault }, event);
+      flush();
+      process.exit(1);
+    });
+  }
 }
 
 /** The first signal drains: not ready, no new connections, requests in flight finish. */
@@ -63,9 +80,9 @@ main().catch((error: unknown) => {
   process.exit(1);
 });
 
-/** A message for the operator; the stack only where the fault is ours to find. */
+/** One message for the operator: what is wrong, and what to do. */
 function describe(error: Error): string {
-  if (error instanceof ConfigError) return error.message;
-  const cause = error.cause instanceof Error ? ` (${error.cause.message})` : '';
-  return `${error.message}${cause}`;
+  // What a caller would be told is of no use here: what happened is.
+  if (error instanceof LatchkeyError) return causeOf(error);
+  return error.message || causeOf(error);
 }

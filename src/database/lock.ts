@@ -2,7 +2,7 @@ import { sql, type Transaction } from 'kysely';
 import { type Database, isPostgres } from './database.js';
 import type { Schema } from './schema.js';
 
-/** Any number, as long as nothing else in the database uses it: "latchkey" in ASCII. */
+/** Any number, as long as nothing else in the database uses it: "latch" in ASCII. */
 const LOCK_ID = 0x6c61746368n;
 
 /**

@@ -60,6 +60,7 @@ export class NestLog implements LoggerService {
 
   /** Nest calls with (message, stack?, context). */
   #write(level: 'trace' | 'debug' | 'warn' | 'error' | 'fatal', message: unknown, rest: unknown[]) {
+    if (rest.at(-1) === 'ExceptionHandler') return; // a start that failed: main() tells why
     const context = rest.at(-1);
     const stack = rest.length > 1 ? rest[0] : undefined;
     this.logger[level](

@@ -59,7 +59,7 @@ export class Keyring implements OnModuleInit, OnModuleDestroy {
 
   /** Whether the keys were read recently enough to be trusted. */
   get fresh(): boolean {
-    return this.#shared.length > 0 || this.clock.now() - this.#loadedAt <= MAX_AGE;
+    return this.#shared.length > 0 || this.clock.monotonic() - this.#loadedAt <= MAX_AGE;
   }
 
   /** @throws temporarily_unavailable while the keyring is stale */
@@ -93,7 +93,7 @@ export class Keyring implements OnModuleInit, OnModuleDestroy {
   }
 
   #reloadAfterMiss(): void {
-    const now = this.clock.now();
+    const now = this.clock.monotonic();
     if (this.#shared.length > 0 || now - this.#missedAt < MISS_RELOAD_EVERY) return;
     this.#missedAt = now;
     void this.reload();
@@ -109,9 +109,11 @@ export class Keyring implements OnModuleInit, OnModuleDestroy {
   }
 
   async #load(): Promise<void> {
-    const startedAt = this.clock.now();
-    this.#stored = await this.#store.load();
-    this.#byKid = new Map(this.#stored.map(({ key }) => [key.kid, key]));
+    const startedAt = this.clock.monotonic();
+    const stored = await this.#store.load();
+    if (startedAt < this.#loadedAt) return; // overtaken by a later read
+    this.#stored = stored;
+    this.#byKid = new Map(stored.map(({ key }) => [key.kid, key]));
     this.#loadedAt = startedAt;
   }
 }

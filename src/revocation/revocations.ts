@@ -54,7 +54,7 @@ export class Revocations implements OnModuleInit, OnModuleDestroy {
   }
 
   get fresh(): boolean {
-    return this.clock.now() - this.#readAt <= this.config.revocationMaxStaleness;
+    return this.clock.monotonic() - this.#readAt <= this.config.revocationMaxStaleness;
   }
 
   /** @throws temporarily_unavailable when the memory is older than `REVOCATION_MAX_STALENESS` */
@@ -102,16 +102,18 @@ export class Revocations implements OnModuleInit, OnModuleDestroy {
   }
 
   async #poll(): Promise<void> {
-    const startedAt = this.clock.now();
-    const { revocations, clockOffset } = await this.#feed.next(startedAt);
+    const startedAt = this.clock.monotonic();
+    const { revocations, clockOffset } = await this.#feed.next(this.clock.now());
     this.#apply(revocations);
     this.#readAt = startedAt;
     if (clockOffset !== undefined) this.clock.correct(clockOffset);
-    if (startedAt - this.#prunedAt >= PRUNE_EVERY) await this.#prune(startedAt);
+    if (startedAt - this.#prunedAt >= PRUNE_EVERY) {
+      this.#prunedAt = startedAt;
+      await this.#prune(this.clock.now());
+    }
   }
 
   async #prune(now: number): Promise<void> {
-    this.#prunedAt = now;
     this.#set.prune(now);
     await this.db.deleteFrom('revocations').where('expires_at', '<=', now).execute();
   }

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Kysely, sql } from 'kysely';
 import { connect } from '../support/connection.js';
 import { DATABASES, newDatabase } from '../support/databases.js';
@@ -182,6 +183,20 @@ describe('On PostgreSQL', () => {
       await sql`select pg_sleep(5)`.execute(trx);
     });
     await expect(cancelled).rejects.toMatchObject(UNAVAILABLE);
+    expect((await sql`select 1 as one`.execute(db)).rows).toEqual([{ one: 1 }]);
+  });
+
+  it('a connection lost in the middle of a transaction is unavailability, and the next one works', async () => {
+    const url = await newDatabase('postgres');
+    const [db, other] = [connect(url), connect(url)];
+    const attempt = db.transaction().execute(async (trx) => {
+      const { rows } = await sql<{ pid: number }>`select pg_backend_pid() as pid`.execute(trx);
+      await sql`select pg_terminate_backend(${rows[0]!.pid})`.execute(other);
+      // Nobody asks anything of the connection while it ends.
+      await sleep(200);
+      await sql`select 1`.execute(trx);
+    });
+    await expect(attempt).rejects.toMatchObject(UNAVAILABLE);
     expect((await sql`select 1 as one`.execute(db)).rows).toEqual([{ one: 1 }]);
   });
 

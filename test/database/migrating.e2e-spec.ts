@@ -11,6 +11,7 @@ import {
   spawnServer,
   startServer,
 } from '../support/process.js';
+import { until } from '../support/until.js';
 
 const SCRIPT = 'test/support/extra-migration.js';
 
@@ -66,6 +67,7 @@ describe('A process that finds another one migrating', () => {
       if (kind === 'postgres') await limitWaiting(url);
       const other = await inTheMiddleOfMigrating(url);
       const waiting = spawnServer(serverEnvironment(url));
+      if (kind === 'postgres') await until(() => anyWaiting(url), true, 20_000);
       const early = await Promise.race([waiting.exit, waiting.listening, sleep(LONG, 'waiting')]);
       expect([early, waiting.stderr()]).toEqual(['waiting', '']);
 
@@ -94,6 +96,11 @@ async function tables(url: string, kind: DatabaseKind): Promise<string[]> {
     .map(({ name }) => name)
     .filter((name) => !/^(kysely|sqlite)_/.test(name))
     .sort();
+}
+
+async function anyWaiting(url: string): Promise<boolean> {
+  const { rows } = await sql`select 1 from pg_locks where not granted`.execute(connect(url));
+  return rows.length > 0;
 }
 
 /** As a hoster may have set it for everybody. */

@@ -185,7 +185,10 @@ const secretFileOf = (file: string): string => `${file}.key-encryption-secret`;
 
 /** What a start that is refused must not have touched. */
 function fingerprint({ file, secretFile }: Copy): (string | undefined)[] {
-  return [file, secretFile].map((path) =>
-    existsSync(path) ? createHash('sha256').update(readFileSync(path)).digest('hex') : undefined,
-  );
+  const hash = (path: string) =>
+    existsSync(path) ? createHash('sha256').update(readFileSync(path)).digest('hex') : undefined;
+  const log = `${file}-wal`;
+  // A write would stand in the log; whether there is an empty one says nothing.
+  const written = existsSync(log) && statSync(log).size > 0;
+  return [hash(file), hash(secretFile), written ? hash(log) : undefined];
 }

@@ -1,9 +1,20 @@
 import { readdirSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { sql } from 'kysely';
+import { migrate } from '../../src/database/migrate.js';
+import { KeyStore } from '../../src/keys/key-store.js';
+import { RootSecret } from '../../src/keys/root-secret.js';
+import { RootSecrets } from '../../src/keys/root-secrets.js';
 import { call } from '../support/client.js';
 import { connect, fileOf } from '../support/connection.js';
 import { DATABASES, newDatabase } from '../support/databases.js';
-import { type ServerProcess, serverEnvironment, startServer } from '../support/process.js';
+import {
+  KEY_ENCRYPTION_SECRET,
+  type ServerProcess,
+  serverEnvironment,
+  startServer,
+} from '../support/process.js';
 
 /** More of them (20, say) to look for a race that is rare. */
 const ROUNDS = Number(process.env['ROUNDS'] ?? 2);
@@ -33,6 +44,29 @@ describe.each(DATABASES)('Four processes on one empty database, on %s', (kind) =
     },
     60_000,
   );
+});
+
+describe.each(DATABASES)('Many that make the first keys at the same moment, on %s', (kind) => {
+  it('make one active key and one standby', async () => {
+    const url = await newDatabase(kind);
+    await migrate(connect(url));
+    const secrets = new RootSecrets(new RootSecret(KEY_ENCRYPTION_SECRET));
+    let all: Promise<unknown> | undefined;
+    await connect(url)
+      .transaction()
+      .execute(async (trx) => {
+        // Nobody can write until all of them are as far as they get.
+        if (kind === 'postgres') await sql`lock signing_keys in exclusive mode`.execute(trx);
+        all = Promise.all(
+          Array.from({ length: 8 }, () =>
+            new KeyStore(connect(url), secrets).ensure('ES256', Date.now()),
+          ),
+        );
+        await sleep(800);
+      });
+    await all;
+    expect(await signingKeys(url)).toHaveLength(2);
+  });
 });
 
 async function signingKeys(url: string): Promise<{ alg: string; standby: boolean }[]> {

@@ -13,6 +13,10 @@ export class FrozenClock extends Clock {
     return this.#time;
   }
 
+  override monotonic(): number {
+    return this.#time;
+  }
+
   override correct(): void {}
 
   /** @param seconds forwards, or backwards when negative */

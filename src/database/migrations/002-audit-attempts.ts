@@ -48,6 +48,12 @@ async function appendOnlyOnSqlite(db: Kysely<unknown>): Promise<void> {
       begin select raise(abort, 'audit rows are never changed'); end
     `.execute(db);
   }
+  // What `insert or replace` replaces is deleted without asking the trigger above.
+  await sql`
+    create trigger audit_refuses_replace before insert on audit
+    when exists (select 1 from audit where id = new.id)
+    begin select raise(abort, 'audit rows are never changed'); end
+  `.execute(db);
 }
 
 async function appendOnlyOnPostgres(db: Kysely<unknown>): Promise<void> {
