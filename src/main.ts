@@ -83,6 +83,7 @@ main().catch((error: unknown) => {
 /** One message for the operator: what is wrong, and what to do. */
 function describe(error: Error): string {
   // What a caller would be told is of no use here: what happened is.
-  if (error instanceof LatchkeyError) return causeOf(error);
-  return error.message || causeOf(error);
+  if (error instanceof LatchkeyError || error.message === '') return causeOf(error);
+  const told = error.cause === undefined || error.message.includes(causeOf(error));
+  return told ? error.message : `${error.message} (${causeOf(error)})`;
 }

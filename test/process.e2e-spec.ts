@@ -102,11 +102,12 @@ describe.each(['SIGTERM', 'SIGINT'] as const)('%s', (signal) => {
   it('lets the requests in flight finish, and ends the process with 0', async () => {
     // Real parameters: the logins are still being hashed when the signal comes.
     const server = await startServer(
-      await environment({ ARGON2_MEMORY_KIB: '19456', ARGON2_TIME: '2' }),
+      await environment({ ARGON2_MEMORY_KIB: '19456', ARGON2_TIME: '10' }),
     );
     const user = await register(server);
     const logins = Array.from({ length: 20 }, () => call(server, '/token', form({ ...user })));
     await Promise.race(logins);
+    await sleep(150); // the other requests have all been read by now
     const ended = server.kill(signal);
     expect((await Promise.all(logins)).map(({ status }) => status)).toEqual(Array(20).fill(200));
     expect(await ended).toEqual({ code: 0, signal: null });
