@@ -1,4 +1,5 @@
 import 'reflect-metadata';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { AppModule } from './app.module.js';
@@ -12,6 +13,8 @@ import { welcome } from './welcome.js';
 
 /** Milliseconds that requests in flight have to finish once the process is told to stop. */
 const DRAIN_FOR = 25_000;
+/** Milliseconds in which the server is not ready and still takes what arrives. */
+const NOTICE = 500;
 
 async function main(): Promise<void> {
   const config = loadConfig(readEnvironment());
@@ -48,12 +51,14 @@ function endOnFault({ logger, flush }: Log): void {
   }
 }
 
-/** The first signal drains: not ready, no new connections, requests in flight finish. */
+/** The first signal drains: not ready, then no new connections, and requests in flight finish. */
 function stopOnSignal(app: NestFastifyApplication, { logger, flush }: Log): void {
   const stop = async (signal: NodeJS.Signals): Promise<void> => {
     logger.info({ signal }, 'draining');
     app.get(Draining, { strict: false }).begun = true;
     const overdue = setTimeout(() => end(1, 'requests were still in flight'), DRAIN_FOR);
+    // What is on its way when the signal comes is answered, and a load balancer can look away.
+    await sleep(NOTICE);
     // A connection that was busy when the server closed is kept alive once it is idle.
     const closing = setInterval(() => app.getHttpServer().closeIdleConnections(), 50);
     await app.close();

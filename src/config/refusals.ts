@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import { DURATION, seconds } from './duration.js';
+import { secretFault } from './secret-strength.js';
 import type { Settings } from './settings.js';
 
 interface Machine {
@@ -48,32 +49,29 @@ function* refuseDatabase({ DATABASE_URL, ISSUER, KEY_ENCRYPTION_SECRET }: Settin
   }
 }
 
+/** In this order, each with the one that it cannot do without. */
 const SECRETS = [
-  'JWT_SECRET',
-  'JWT_SECRET_PREVIOUS',
-  'KEY_ENCRYPTION_SECRET',
-  'KEY_ENCRYPTION_SECRET_PREVIOUS',
+  { name: 'JWT_SECRET' },
+  { name: 'JWT_SECRET_PREVIOUS', needs: 'JWT_SECRET' },
+  { name: 'KEY_ENCRYPTION_SECRET' },
+  { name: 'KEY_ENCRYPTION_SECRET_PREVIOUS', needs: 'KEY_ENCRYPTION_SECRET' },
 ] as const;
 
 function* refuseSecrets(settings: Settings): Generator<string> {
   if (settings.JWT_SECRET !== undefined && settings.SIGNING_ALGORITHM !== undefined) {
     yield 'SIGNING_ALGORITHM must not be set together with JWT_SECRET, which means HS256';
   }
-  if (settings.JWT_SECRET_PREVIOUS !== undefined && settings.JWT_SECRET === undefined) {
-    yield 'JWT_SECRET_PREVIOUS needs JWT_SECRET';
-  }
-  if (
-    settings.KEY_ENCRYPTION_SECRET_PREVIOUS !== undefined &&
-    settings.KEY_ENCRYPTION_SECRET === undefined
-  ) {
-    yield 'KEY_ENCRYPTION_SECRET_PREVIOUS needs KEY_ENCRYPTION_SECRET';
-  }
   const seen = new Map<string, string>();
-  for (const name of SECRETS) {
+  for (const { name, ...secret } of SECRETS) {
     const value = settings[name];
     if (value === undefined) continue;
+    const fault = secretFault(value);
     const other = seen.get(value);
-    if (other !== undefined) yield `${name} must not be equal to ${other}`;
+    if (fault !== undefined) yield `${name} ${fault}`;
+    else if (other !== undefined) yield `${name} must not be equal to ${other}`;
+    else if ('needs' in secret && settings[secret.needs] === undefined) {
+      yield `${name} needs ${secret.needs}`;
+    }
     seen.set(value, name);
   }
 }

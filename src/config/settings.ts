@@ -1,9 +1,8 @@
 import { Type } from 'class-transformer';
-import { IsIn, IsInt, IsOptional, Matches, Max, Min, MinLength } from 'class-validator';
+import { IsIn, IsInt, IsOptional, Matches, Max, Min } from 'class-validator';
 import { DURATION } from './duration.js';
 
 const DURATION_MESSAGE = 'must be a duration such as 30m, 12h or 14d';
-const SECRET_MESSAGE = 'must be at least 32 characters long';
 
 /** The environment as the operator writes it: one property a variable, with its default. */
 export class Settings {
@@ -27,11 +26,9 @@ export class Settings {
   ISSUER?: string;
 
   @IsOptional()
-  @MinLength(32, { message: SECRET_MESSAGE })
   JWT_SECRET?: string;
 
   @IsOptional()
-  @MinLength(32, { message: SECRET_MESSAGE })
   JWT_SECRET_PREVIOUS?: string;
 
   /** Unset: ES256. */
@@ -40,11 +37,9 @@ export class Settings {
   SIGNING_ALGORITHM?: 'ES256' | 'RS256';
 
   @IsOptional()
-  @MinLength(32, { message: SECRET_MESSAGE })
   KEY_ENCRYPTION_SECRET?: string;
 
   @IsOptional()
-  @MinLength(32, { message: SECRET_MESSAGE })
   KEY_ENCRYPTION_SECRET_PREVIOUS?: string;
 
   @Matches(DURATION, { message: DURATION_MESSAGE })
