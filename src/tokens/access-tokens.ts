@@ -4,13 +4,14 @@ import { JwtService } from '@nestjs/jwt';
 import { LRUCache } from 'lru-cache';
 import { Clock } from '../clock.js';
 import { Config } from '../config/config.js';
-import { tokenExpired, tokenInvalid, tokenRevoked } from '../errors.js';
+import { tokenExpired, tokenRevoked } from '../errors.js';
 import { Keyring } from '../keys/keyring.js';
 import type { VerificationKey } from '../keys/signing-key.js';
 import { tokensIssued } from '../metrics/metrics.js';
 import { Revocations } from '../revocation/revocations.js';
 import { type AccessTokenClaims, checkClaims, CLIENT_ID, isExpired } from './claims.js';
-import { decodeSegment, isCompactJws } from './compact-form.js';
+import { decodeSegment, formFault } from './compact-form.js';
+import { invalid, quote } from './fault.js';
 import type { Principal } from './principal.js';
 
 /** A token of 2 kB at most, so that the whole cache stays below some 20 MB. */
@@ -20,6 +21,8 @@ const MAX_CACHED_LENGTH = 2048;
 /** The JOSE header parameters an access token has, and no others (`crit`, `jwk`, `jku`, ...). */
 const HEADER_PARAMETERS = new Set(['alg', 'typ', 'kid']);
 const MEDIA_TYPES = new Set(['at+jwt', 'application/at+jwt']);
+
+const NOT_AN_OBJECT = 'it is not a JSON object in UTF-8 that has each member once';
 
 interface Verified {
   claims: Readonly<AccessTokenClaims>;
@@ -107,14 +110,26 @@ export class AccessTokens {
    * @throws token_invalid for any header that is not exactly ours
    */
   keyFor(token: string): VerificationKey {
-    const header = isCompactJws(token) ? decodeSegment(token, 0) : undefined;
-    if (header === undefined) throw tokenInvalid();
+    const fault = formFault(token);
+    if (fault !== undefined) throw invalid('form', fault);
+    const header = decodeSegment(token, 0);
+    if (header === undefined) throw invalid('header', NOT_AN_OBJECT);
     const { alg, typ, kid } = header;
-    if (typeof kid !== 'string' || typeof typ !== 'string') throw tokenInvalid();
-    if (!MEDIA_TYPES.has(typ.toLowerCase())) throw tokenInvalid();
-    if (Object.keys(header).some((name) => !HEADER_PARAMETERS.has(name))) throw tokenInvalid();
+    if (typeof kid !== 'string') throw invalid('header', `kid is ${quote(kid)}`);
+    if (typeof typ !== 'string' || !MEDIA_TYPES.has(typ.toLowerCase())) {
+      throw invalid('header', `typ is ${quote(typ)}, not "at+jwt"`);
+    }
+    const foreign = Object.keys(header).find((name) => !HEADER_PARAMETERS.has(name));
+    if (foreign !== undefined)
+      throw invalid('header', `it has ${quote(foreign)}, which ours never have`);
     const key = this.keyring.verificationKey(kid);
-    if (key === undefined || alg !== key.algorithm) throw tokenInvalid();
+    if (key === undefined) throw invalid('key', `no key in use has the kid ${quote(kid)}`);
+    if (alg !== key.algorithm) {
+      throw invalid(
+        'key',
+        `alg is ${quote(alg)}, and the key ${kid} is for ${key.algorithm} alone`,
+      );
+    }
     return key;
   }
 
@@ -125,7 +140,7 @@ export class AccessTokens {
   accept(token: string): Principal {
     const { kid, verify } = this.keyFor(token);
     const payload = decodeSegment(token, 1);
-    if (payload === undefined) throw tokenInvalid();
+    if (payload === undefined) throw invalid('claims', NOT_AN_OBJECT);
     const { issuer } = this.config;
     const now = this.clock.seconds();
     const claims = Object.freeze(checkClaims(payload, { issuer, audience: issuer, now }));

@@ -1,5 +1,5 @@
-import { tokenExpired, tokenInvalid } from '../errors.js';
 import type { JsonObject } from './compact-form.js';
+import { expired, invalid, quote } from './fault.js';
 
 /** The claims of an access token: the profile of RFC 9068 section 2.2, and three of ours. */
 export interface AccessTokenClaims {
@@ -43,16 +43,38 @@ interface Policy {
  */
 export function checkClaims(payload: JsonObject, policy: Policy): AccessTokenClaims {
   const claims = typed(payload);
-  if (claims === undefined) throw tokenInvalid();
-  const { iss, aud, client_id, iat, exp, auth_time } = claims;
-  if (iss !== policy.issuer || aud !== policy.audience || client_id !== CLIENT_ID) {
-    throw tokenInvalid();
+  const { iat, exp, auth_time } = claims;
+  const { nbf } = payload;
+  const { now } = policy;
+  requireExactly(claims, { iss: policy.issuer, aud: policy.audience, client_id: CLIENT_ID });
+  requireBegun({ iat, auth_time }, now);
+  if (exp <= iat) throw invalid('time', `exp (${exp}) is not after iat (${iat})`);
+  if (exp - iat > MAX_LIFETIME) {
+    throw invalid('time', `it lives for ${exp - iat} s, and ${MAX_LIFETIME} s are the most`);
   }
-  if (iat > policy.now + LEEWAY || auth_time > policy.now + LEEWAY) throw tokenInvalid();
-  if (exp <= iat || exp - iat > MAX_LIFETIME) throw tokenInvalid();
-  if (!isDue(payload['nbf'], policy.now)) throw tokenInvalid();
-  if (isExpired(claims, policy.now)) throw tokenExpired();
+  // `nbf` is optional (RFC 7519 section 4.1.5); we never set it, and honour it.
+  if (nbf !== undefined) {
+    if (!isCount(nbf)) throw invalid('time', `nbf is ${quote(nbf)}`);
+    requireBegun({ nbf: nbf as number }, now);
+  }
+  if (isExpired(claims, now)) {
+    throw expired(`it expired at ${new Date(exp * 1000).toISOString()}, ${now - exp} s ago`);
+  }
   return claims;
+}
+
+function requireExactly(claims: AccessTokenClaims, wanted: Partial<AccessTokenClaims>): void {
+  for (const [name, value] of Object.entries(wanted)) {
+    const found = claims[name as keyof AccessTokenClaims];
+    if (found !== value) throw invalid('claims', `${name} is ${quote(found)}, not ${quote(value)}`);
+  }
+}
+
+/** @param times epoch seconds that must have come */
+function requireBegun(times: Record<string, number>, now: number): void {
+  for (const [name, time] of Object.entries(times)) {
+    if (time > now + LEEWAY) throw invalid('time', `${name} (${time}) is ${time - now} s ahead`);
+  }
 }
 
 /** @param now epoch seconds */
@@ -60,28 +82,36 @@ export function isExpired({ exp }: { exp: number }, now: number): boolean {
   return now >= exp + LEEWAY;
 }
 
-function typed(payload: JsonObject): AccessTokenClaims | undefined {
-  const { iss, sub, aud, client_id, jti, sid, scope, username } = payload;
-  const { iat, exp, auth_time, gen } = payload;
-  const complete =
-    [iss, sub, aud, client_id, jti, sid, username].every(isText) &&
-    typeof scope === 'string' &&
-    scope.length <= MAX_TOKEN_SCOPE &&
-    [iat, exp, auth_time, gen].every(isCount);
-  return complete ? (payload as unknown as AccessTokenClaims) : undefined;
+function typed(payload: JsonObject): AccessTokenClaims {
+  const faulty = CLAIMS.find(([name, isOfItsType]) => !isOfItsType(payload[name]));
+  if (faulty !== undefined) {
+    const [name] = faulty;
+    throw invalid('claims', `${name} is ${quote(payload[name])}`);
+  }
+  return payload as unknown as AccessTokenClaims;
 }
 
 const MAX_TOKEN_SCOPE = 2048;
 
-function isText(value: unknown): boolean {
-  return typeof value === 'string' && value !== '' && value.length <= MAX_TEXT;
-}
+const isText = (value: unknown): boolean =>
+  typeof value === 'string' && value !== '' && value.length <= MAX_TEXT;
 
-function isCount(value: unknown): boolean {
-  return Number.isSafeInteger(value) && (value as number) >= 0;
-}
+const isScope = (value: unknown): boolean =>
+  typeof value === 'string' && value.length <= MAX_TOKEN_SCOPE;
 
-/** `nbf` is optional (RFC 7519 section 4.1.5); we never set it, and honour it. */
-function isDue(notBefore: unknown, now: number): boolean {
-  return notBefore === undefined || (isCount(notBefore) && (notBefore as number) <= now + LEEWAY);
-}
+const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
+
+const CLAIMS = Object.entries({
+  iss: isText,
+  sub: isText,
+  aud: isText,
+  client_id: isText,
+  iat: isCount,
+  exp: isCount,
+  auth_time: isCount,
+  jti: isText,
+  sid: isText,
+  scope: isScope,
+  gen: isCount,
+  username: isText,
+} satisfies Record<keyof AccessTokenClaims, (value: unknown) => boolean>);

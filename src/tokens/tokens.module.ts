@@ -3,11 +3,12 @@ import { JwtModule } from '@nestjs/jwt';
 import { KeysModule } from '../keys/keys.module.js';
 import { RevocationModule } from '../revocation/revocation.module.js';
 import { AccessTokens } from './access-tokens.js';
+import { TokenExplainer } from './explain.js';
 
 @Module({
   // Keys are given with each call: they change while the program runs.
   imports: [JwtModule.register({}), KeysModule, RevocationModule],
-  providers: [AccessTokens],
-  exports: [AccessTokens],
+  providers: [AccessTokens, TokenExplainer],
+  exports: [AccessTokens, TokenExplainer],
 })
 export class TokensModule {}

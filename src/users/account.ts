@@ -38,16 +38,17 @@ export class Account {
 
   /** Ends the sessions and lets nobody log in. Doing it twice changes nothing. @throws not_found */
   async disable(userId: string, actor: Actor): Promise<void> {
-    await this.#change(userId, actor, 'user_disabled', async (trx, { gen }) => {
+    await this.#change(userId, actor, 'user_disabled', async (trx, { gen, disabled }) => {
+      if (disabled) return UNCHANGED;
       await this.sessions.endAll(trx, userId);
-      await update(trx, userId, { gen: gen + 1, disabled_at: this.clock.now() });
+      return update(trx, userId, { gen: gen + 1, disabled_at: this.clock.now() });
     });
   }
 
   /** Lets the user log in again. What was ended stays ended. @throws not_found */
   async enable(userId: string, actor: Actor): Promise<void> {
-    await this.#change(userId, actor, 'user_enabled', (trx, { gen }) =>
-      update(trx, userId, { gen: gen + 1, disabled_at: null }),
+    await this.#change(userId, actor, 'user_enabled', async (trx, { gen, disabled }) =>
+      disabled ? update(trx, userId, { gen: gen + 1, disabled_at: null }) : UNCHANGED,
     );
   }
 
@@ -67,18 +68,23 @@ export class Account {
     userId: string,
     actor: Actor,
     event: AuditEvent,
-    write: (trx: Transaction<Schema>, user: LockedUser) => Promise<void>,
+    write: (trx: Transaction<Schema>, user: LockedUser) => Promise<typeof UNCHANGED | void>,
     detail?: Record<string, readonly string[]>,
   ): Promise<void> {
     await this.revocations.transaction(async (trx, revoke) => {
       const user = await lockUser(trx, userId, 'update');
       if (user === undefined) throw userUnknown();
-      await revoke(await this.sessions.revocationsOfUser(trx, userId, user.gen + 1));
-      await write(trx, user);
+      // Asked before the sessions may be gone.
+      const revocations = await this.sessions.revocationsOfUser(trx, userId, user.gen + 1);
+      if ((await write(trx, user)) === UNCHANGED) return;
+      await revoke(revocations);
       await this.audit.record(trx, { event, userId, ...by(actor), ...(detail && { detail }) });
     });
   }
 }
+
+/** It was so already: nothing is revoked and nothing is told. */
+const UNCHANGED = Symbol('unchanged');
 
 function by({ id, address }: Actor): { actor: string; address?: string } {
   return { actor: id, ...(address !== undefined && { address }) };
