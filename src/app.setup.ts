@@ -11,11 +11,12 @@ import { serveDocs } from './http/docs/docs.js';
 import { ErrorFilter, toWire } from './http/error-filter.js';
 import { checkMediaType } from './http/media-type.js';
 import { createDocument } from './http/openapi.js';
+import { useHostCheck } from './http/host-check.js';
 import { useRequestLog } from './http/request-log.js';
 import { useRequestMetrics } from './http/request-metrics.js';
 import { collectProcessMetrics } from './metrics/metrics.js';
 import { securityHeaders, useSecurityHeaders } from './http/security-headers.js';
-import { validationPipe } from './http/validation.js';
+import { useValidation } from './http/validation.js';
 
 const errors = new ErrorFilter();
 
@@ -30,7 +31,11 @@ export function createAdapter({ issuer, trustProxy }: Config): FastifyAdapter {
         : trustProxy,
     requestTimeout: 30_000,
     keepAliveTimeout: 72_000, // longer than the usual 60 s of a load balancer
-    http: { headersTimeout: 10_000, connectionsCheckingInterval: 5_000 },
+    http: {
+      headersTimeout: 10_000,
+      connectionsCheckingInterval: 5_000,
+      requireHostHeader: false, // Node's own answer has none of our headers: see useHostCheck()
+    },
     genReqId: () => randomUUID(),
     requestIdHeader: false,
     return503OnClosing: false, // what comes in on an open connection is still answered
@@ -48,6 +53,7 @@ export async function configureApp(app: NestFastifyApplication, log: Logger): Pr
   const fastify = app.getHttpAdapter().getInstance();
   useBodyParsers(fastify);
   useSecurityHeaders(fastify, config.issuer);
+  useHostCheck(fastify);
   useRequestLog(fastify, log);
   if (config.metrics) {
     useRequestMetrics(fastify);
@@ -57,7 +63,7 @@ export async function configureApp(app: NestFastifyApplication, log: Logger): Pr
   if (config.corsOrigins.length > 0) {
     app.enableCors({ origin: [...config.corsOrigins], maxAge: 600 });
   }
-  app.useGlobalPipes(validationPipe());
+  useValidation(app);
   app.useGlobalFilters(errors);
   if (config.docs) serveDocs(fastify, createDocument(app));
   await app.init();

@@ -6,7 +6,7 @@ export type { Principal };
 
 /** The caller of a handler under `JwtAuthGuard`, as a `Principal`. */
 export const CurrentUser = createParamDecorator((_: unknown, context: ExecutionContext) => {
-  const { user } = context.switchToHttp().getRequest<FastifyRequest & { user?: Principal }>();
+  const { user } = context.getArgByIndex<FastifyRequest & { user?: Principal }>(0);
   if (user === undefined) throw new Error('@CurrentUser() needs @UseGuards(JwtAuthGuard)');
   return user;
 });

@@ -28,7 +28,7 @@ export class JwtAuthGuard extends AuthGuard('jwt') {
   }
 
   override canActivate(context: ExecutionContext): boolean | Promise<boolean> {
-    const request = context.switchToHttp().getRequest<FastifyRequest & { user?: unknown }>();
+    const request = context.getArgByIndex<FastifyRequest & { user?: unknown }>(0);
     const token = bearerToken(request);
     if (token === undefined) throw tokenMissing();
     const principal = this.tokens.recall(token);

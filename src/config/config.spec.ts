@@ -4,6 +4,7 @@ import { type Config, ConfigError, loadConfig, SETTING_NAMES } from './config.js
 
 const SECRET = 'pN3vYd0qTq8xVb6LwZ2mRk9sHf4gJc7e';
 const OTHER = 'hT6bKq2wXe9rUy5oPa1sDf3gJk8lZx4c';
+const WEAK = 'canary-secret-canary-secret-canary-secret';
 
 function faults(environment: Record<string, string>): readonly string[] {
   try {
@@ -59,6 +60,14 @@ it.each<[string, Record<string, string>]>([
   ['ISSUER', { ISSUER: 'http://localhost.example.com' }],
   ['ISSUER', { ISSUER: 'ftp://localhost' }],
   ['JWT_SECRET', { JWT_SECRET: 'short' }],
+  ['JWT_SECRET', { JWT_SECRET: WEAK }],
+  ['JWT_SECRET_PREVIOUS', { JWT_SECRET: SECRET, JWT_SECRET_PREVIOUS: WEAK }],
+  ['JWT_SECRET_PREVIOUS', { JWT_SECRET_PREVIOUS: WEAK }],
+  ['KEY_ENCRYPTION_SECRET', { KEY_ENCRYPTION_SECRET: WEAK }],
+  [
+    'KEY_ENCRYPTION_SECRET_PREVIOUS',
+    { KEY_ENCRYPTION_SECRET: SECRET, KEY_ENCRYPTION_SECRET_PREVIOUS: WEAK },
+  ],
   ['JWT_SECRET_PREVIOUS', { JWT_SECRET_PREVIOUS: SECRET }],
   ['SIGNING_ALGORITHM', { SIGNING_ALGORITHM: 'none' }],
   ['SIGNING_ALGORITHM', { SIGNING_ALGORITHM: 'HS256' }],
@@ -131,6 +140,14 @@ it('names all faults at once, and none by its value', () => {
     'PORT',
   ]);
   expect(found.join()).not.toContain('canary');
+});
+
+it('says of a weak secret how to make a better one, and not what it is', () => {
+  const [fault] = faults({ JWT_SECRET: WEAK });
+  expect(fault).toMatch(
+    /^JWT_SECRET must be random, .*pattern or a phrase.*openssl rand -base64 32/,
+  );
+  expect(fault).not.toContain('canary');
 });
 
 describe('.env.example', () => {

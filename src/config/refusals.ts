@@ -49,11 +49,11 @@ function* refuseDatabase({ DATABASE_URL, ISSUER, KEY_ENCRYPTION_SECRET }: Settin
   }
 }
 
-/** In this order, each with the one that it cannot do without. */
+/** Each with the one that it cannot do without. */
 const SECRETS = [
-  { name: 'JWT_SECRET' },
+  { name: 'JWT_SECRET', needs: undefined },
   { name: 'JWT_SECRET_PREVIOUS', needs: 'JWT_SECRET' },
-  { name: 'KEY_ENCRYPTION_SECRET' },
+  { name: 'KEY_ENCRYPTION_SECRET', needs: undefined },
   { name: 'KEY_ENCRYPTION_SECRET_PREVIOUS', needs: 'KEY_ENCRYPTION_SECRET' },
 ] as const;
 
@@ -62,16 +62,14 @@ function* refuseSecrets(settings: Settings): Generator<string> {
     yield 'SIGNING_ALGORITHM must not be set together with JWT_SECRET, which means HS256';
   }
   const seen = new Map<string, string>();
-  for (const { name, ...secret } of SECRETS) {
+  for (const { name, needs } of SECRETS) {
     const value = settings[name];
     if (value === undefined) continue;
     const fault = secretFault(value);
     const other = seen.get(value);
     if (fault !== undefined) yield `${name} ${fault}`;
     else if (other !== undefined) yield `${name} must not be equal to ${other}`;
-    else if ('needs' in secret && settings[secret.needs] === undefined) {
-      yield `${name} needs ${secret.needs}`;
-    }
+    else if (needs !== undefined && settings[needs] === undefined) yield `${name} needs ${needs}`;
     seen.set(value, name);
   }
 }

@@ -1,11 +1,6 @@
 import type { LoggerService, LogLevel } from '@nestjs/common';
-import { destination, type DestinationStream, type Logger, pino } from 'pino';
-
-/** Bytes: lines are written together once there is so much of them, or the timer comes. */
-const BUFFER = 8_192;
-const FLUSH_EVERY = 250;
-/** Bytes that may wait for a reader that has stopped reading; beyond it lines are dropped. */
-const MOST_WAITING = 4 * 1024 * 1024;
+import { type DestinationStream, type Logger, pino } from 'pino';
+import { LineWriter } from './line-writer.js';
 
 /** Fields that never reach the log, should anybody log a request or a form. */
 const SECRET = ['password', 'token', 'access_token', 'refresh_token', 'authorization', 'cookie'];
@@ -16,21 +11,10 @@ export interface Log {
   flush: () => void;
 }
 
-/** JSON lines on standard output, written asynchronously: a slow reader does not slow requests. */
+/** JSON lines on standard output. */
 export function createLog(level: string): Log {
-  const stream = destination({ dest: 1, sync: false, minLength: BUFFER, maxLength: MOST_WAITING });
-  stream.on('error', () => undefined); // a closed pipe must not end the service
-  setInterval(() => stream.flush(), FLUSH_EVERY).unref();
-  return {
-    logger: createLogger(level, stream),
-    flush: () => {
-      try {
-        stream.flushSync();
-      } catch {
-        // There is nobody left to tell.
-      }
-    },
-  };
+  const lines = new LineWriter(1);
+  return { logger: createLogger(level, lines), flush: () => lines.flushSync() };
 }
 
 export function createLogger(level: string, stream: DestinationStream): Logger {

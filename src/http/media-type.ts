@@ -20,7 +20,7 @@ export function checkMediaType(
   reply: FastifyReply,
   done: (error?: Error) => void,
 ): void {
-  const { headers, routeOptions } = request;
+  const { headers } = request;
   const contentType = headers['content-type'];
   const encoding = headers['content-encoding'];
   if (!hasBody(headers)) return done();
@@ -32,7 +32,7 @@ export function checkMediaType(
   if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
     return refuse('Compressed bodies are not supported');
   }
-  const config = routeOptions.config as { [CONSUMES]?: readonly string[] };
+  const config = request.routeOptions.config as { [CONSUMES]?: readonly string[] };
   const consumes = config[CONSUMES] ?? [JSON_TYPE];
   const { type, charset } = parse(contentType ?? '');
   if (!consumes.includes(type)) {

@@ -1,16 +1,37 @@
-import { ValidationPipe } from '@nestjs/common';
+import { type INestApplication, type Type, ValidationPipe } from '@nestjs/common';
+import { CUSTOM_ROUTE_ARGS_METADATA, ROUTE_ARGS_METADATA } from '@nestjs/common/constants.js';
+import { DiscoveryService, MetadataScanner } from '@nestjs/core';
 import type { ValidationError } from 'class-validator';
 import { type FieldErrors, invalidFields } from '../errors.js';
 
 /** Bodies are exactly their DTO: a member that it does not name is an error, not ignored. */
-export function validationPipe(): ValidationPipe {
-  return new ValidationPipe({
-    transform: true,
-    whitelist: true,
-    forbidNonWhitelisted: true,
-    stopAtFirstError: false,
-    exceptionFactory: (errors) => invalidFields(fieldErrors(errors)),
-  });
+const validation = new ValidationPipe({
+  transform: true,
+  whitelist: true,
+  forbidNonWhitelisted: true,
+  stopAtFirstError: false,
+  exceptionFactory: (errors) => invalidFields(fieldErrors(errors)),
+});
+
+/**
+ * Validates every parameter of every handler, but for those of decorators made here. A global
+ * pipe would run for these too: for `@CurrentUser()`, where it finds nothing to do, that is six
+ * promises and a tenth of the time of a protected request.
+ */
+export function useValidation(app: INestApplication): void {
+  const scanner = new MetadataScanner();
+  for (const { metatype } of app.get(DiscoveryService).getControllers()) {
+    const { prototype } = metatype as Type;
+    for (const name of scanner.getAllMethodNames(prototype as object)) {
+      const parameters = (Reflect.getMetadata(ROUTE_ARGS_METADATA, metatype as Type, name) ??
+        {}) as Record<string, { pipes: unknown[] }>;
+      for (const [key, parameter] of Object.entries(parameters)) {
+        if (key.includes(CUSTOM_ROUTE_ARGS_METADATA)) continue;
+        const own = parameter.pipes.filter((pipe) => pipe !== validation);
+        parameter.pipes = [validation, ...own];
+      }
+    }
+  }
 }
 
 /** The rules that failed, by field; `address.street` for a nested one. Values are not shown. */

@@ -1,10 +1,21 @@
-import { dictionary } from '@zxcvbn-ts/language-common';
+import { createRequire } from 'node:module';
+import type * as Common from '@zxcvbn-ts/language-common';
 
 /** Code points. Longer ones are refused, never cut. */
 export const MAX_PASSWORD_LENGTH = 256;
 
 /** Nearly 18,000 of these have 8 characters or more: the ones that guessing starts with. */
-const COMMON = new Set<string>(dictionary['passwords-common']);
+let common: ReadonlySet<string> | undefined;
+
+/** Loaded when the first password is chosen: most starts and most hours need none of it. */
+function commonPasswords(): ReadonlySet<string> {
+  if (common === undefined) {
+    const require = createRequire(import.meta.url);
+    const { dictionary } = require('@zxcvbn-ts/language-common') as typeof Common;
+    common = new Set(dictionary['passwords-common']);
+  }
+  return common;
+}
 
 /**
  * Why a password cannot be chosen, or nothing. The rules of NIST SP 800-63B-4 section 3.1.1.2:
@@ -30,8 +41,8 @@ function isCommon(password: string): boolean {
   const unit = repeatedUnit(password);
   return (
     [...unit].length === 1 ||
-    COMMON.has(password) ||
-    COMMON.has(unit) ||
+    commonPasswords().has(password) ||
+    commonPasswords().has(unit) ||
     isSequence(password) ||
     isWord(password, 'latchkey')
   );

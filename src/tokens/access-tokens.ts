@@ -25,6 +25,7 @@ const MEDIA_TYPES = new Set(['at+jwt', 'application/at+jwt']);
 const NOT_AN_OBJECT = 'it is not a JSON object in UTF-8 that has each member once';
 
 interface Verified {
+  token: string;
   claims: Readonly<AccessTokenClaims>;
   principal: Principal;
   kid: string;
@@ -94,10 +95,10 @@ export class AccessTokens {
    * @throws token_expired, token_revoked, temporarily_unavailable
    */
   recall(token: string): Principal | undefined {
-    const known = this.#verified.get(token);
-    if (known === undefined) return undefined;
+    const known = this.#verified.get(cacheKey(token));
+    if (known?.token !== token) return undefined;
     if (this.keyring.verificationKey(known.kid)?.verify !== known.key) {
-      this.#verified.delete(token);
+      this.#verified.delete(cacheKey(token));
       return undefined;
     }
     if (isExpired(known.claims, this.clock.seconds())) throw tokenExpired();
@@ -147,10 +148,18 @@ export class AccessTokens {
     if (this.revocations.isRevoked(claims)) throw tokenRevoked();
     const principal = toPrincipal(claims);
     if (token.length <= MAX_CACHED_LENGTH) {
-      this.#verified.set(token, { claims, principal, kid, key: verify });
+      this.#verified.set(cacheKey(token), { token, claims, principal, kid, key: verify });
     }
     return principal;
   }
+}
+
+/**
+ * The end of the signature: short, since a text is hashed as a whole to be looked up. Tokens that
+ * end alike only take each other's place, as what is found is compared to its last character.
+ */
+function cacheKey(token: string): string {
+  return token.slice(-32);
 }
 
 function toPrincipal(claims: AccessTokenClaims): Principal {

@@ -1,0 +1,58 @@
+// Sends requests, as many connections at once as it is told to, and tells what came back.
+import { readFileSync } from 'node:fs';
+import autocannon from 'autocannon';
+import { serve } from './child.mjs';
+
+/**
+ * @param options.tokens file of access tokens: each connection goes round a part of its own, so
+ *   that a token comes back only after all the others
+ * @param options.users file of [name, password] pairs: each connection logs in as one of them
+ */
+async function run({ url, seconds, connections, token, tokens, users }) {
+  const options = { url, connections, duration: seconds, sampleInt: 100, timeout: 60 };
+  if (token) options.headers = authorization(token);
+  if (tokens) options.setupClient = distribute(readList(tokens).map(withToken), connections);
+  if (users) options.setupClient = distribute(readList(users).map(logIn), connections);
+  const took = [];
+  const answers = await new Promise((resolve, reject) => {
+    const load = autocannon(options, (error, result) => (error ? reject(error) : resolve(result)));
+    // Its own histogram counts whole milliseconds.
+    load.on('response', (_client, _status, _bytes, milliseconds) => took.push(milliseconds));
+  });
+  took.sort((a, b) => a - b);
+  return {
+    count: answers['2xx'],
+    rate: answers['2xx'] / answers.duration,
+    statuses: Object.entries(answers.statusCodeStats).map(([status, { count }]) => [status, count]),
+    errors: answers.errors,
+    p50: took[Math.floor(took.length * 0.5)],
+    p99: took[Math.floor(took.length * 0.99)],
+  };
+}
+
+const readList = (file) => JSON.parse(readFileSync(file, 'utf8'));
+
+const authorization = (token) => ({ authorization: `Bearer ${token}` });
+
+const withToken = (token) => ({ headers: authorization(token) });
+
+const logIn = ([username, password]) => ({
+  method: 'POST',
+  headers: { 'content-type': 'application/x-www-form-urlencoded' },
+  body: new URLSearchParams({ username, password }).toString(),
+});
+
+/** Gives every connection its share of the requests. */
+function distribute(requests, connections) {
+  let next = 0;
+  return (client) => {
+    const first = next++;
+    client.setRequests(
+      requests.length < connections
+        ? [requests[first % requests.length]]
+        : requests.filter((_, index) => index % connections === first),
+    );
+  };
+}
+
+serve({ run });

@@ -1,0 +1,126 @@
+// Starts processes on cores of their own, talks to them, and leaves none behind.
+import { execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** Everything that the run writes; removed at its end. */
+export const directory = mkdtempSync(join(tmpdir(), 'latchkey-bench-'));
+
+const running = new Set();
+
+/** The cores of this process before it moved to one of them; undefined without `taskset`. */
+const cores = allowedCores();
+export const pinned = cores !== undefined && cores.length > 1;
+export const SERVER = pinned ? cores[0] : undefined;
+export const LOAD = pinned ? cores.at(-1) : undefined;
+const EVERY_CORE = pinned ? cores.join(',') : undefined;
+
+// What this process does, such as reading the servers' logs, is part of the load.
+if (pinned) taskset('-cp', String(LOAD), String(process.pid));
+
+/**
+ * Starts a file of this folder.
+ * @param core where it runs: SERVER or LOAD
+ * @param environment its settings; it sees no others
+ */
+export async function start(file, core, environment = {}) {
+  const child = launch(join(import.meta.dirname, file), core, environment, 'ipc');
+  const pending = new Map();
+  const hello = await new Promise((resolve, reject) => {
+    child.once('exit', (code) => reject(new Error(`${file} ended with ${code}\n${child.said}`)));
+    child.on('message', ({ id, answer, failure, hello }) => {
+      if (hello) return resolve(hello);
+      const { resolve: done, reject: fail } = pending.get(id);
+      pending.delete(id);
+      if (failure) fail(new Error(failure));
+      else done(answer);
+    });
+  });
+  let last = 0;
+  const ask = (name, argument) =>
+    new Promise((resolve, reject) => {
+      pending.set(++last, { resolve, reject });
+      child.send({ id: last, name, argument });
+    });
+  return { pid: child.pid, ...hello, ask, stop: () => end(child) };
+}
+
+/** Starts the built server as an operator does, on every core. */
+export function startServer(environment) {
+  const main = join(import.meta.dirname, '../dist/main.js');
+  const child = launch(main, EVERY_CORE, environment, 'ignore');
+  return {
+    pid: child.pid,
+    /** Why it is not there any more, if it is not. */
+    failure: () => (running.has(child) ? undefined : child.said),
+    stop: () => end(child),
+  };
+}
+
+function launch(file, core, environment, channel) {
+  const command = [process.execPath, file];
+  if (core !== undefined) command.unshift('taskset', '-c', String(core));
+  const child = spawn(command[0], command.slice(1), {
+    cwd: directory,
+    env: { PATH: process.env.PATH, NODE_ENV: 'production', ...environment },
+    stdio: ['ignore', 'pipe', 'pipe', channel],
+  });
+  running.add(child);
+  child.once('exit', () => running.delete(child));
+  child.stdout.resume(); // the log: read, as somebody does in production, and thrown away
+  child.said = '';
+  child.stderr.on('data', (text) => (child.said = (child.said + text).slice(-4000)));
+  return child;
+}
+
+function end(child) {
+  return new Promise((resolve) => {
+    if (!running.has(child)) return resolve();
+    child.once('exit', resolve);
+    child.kill('SIGKILL');
+  });
+}
+
+/** MiB of memory that a process holds. */
+export function residentMemory(pid) {
+  try {
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)[1]) / 1024;
+  } catch {
+    return Number(execFileSync('ps', ['-o', 'rss=', '-p', String(pid)])) / 1024;
+  }
+}
+
+function allowedCores() {
+  try {
+    const list = taskset('-cp', String(process.pid)).split(':').pop().trim();
+    return list.split(',').flatMap((range) => {
+      const [first, last = first] = range.split('-').map(Number);
+      return Array.from({ length: last - first + 1 }, (_, index) => first + index);
+    });
+  } catch {
+    return undefined;
+  }
+}
+
+function taskset(...parameters) {
+  return execFileSync('taskset', parameters, {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+}
+
+/** For the line that says where the figures are from. */
+export function machine() {
+  const place = pinned
+    ? `server on core ${SERVER}, load on core ${LOAD}`
+    : 'server and load not on cores of their own: one core, or no taskset';
+  return `Node ${process.version}, ${process.platform} ${process.arch}, ${availableParallelism()} cores; ${place}`;
+}
+
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+  rmSync(directory, { recursive: true, force: true });
+});
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(130));

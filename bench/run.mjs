@@ -1,0 +1,76 @@
+// npm run bench [-- --quick] [-- --check]
+//
+// What the protection costs, as ratios of figures taken in turns in one run: they hold on another
+// machine, and beside other programs, where requests a second do not. All that production has is
+// on: the guard, the revocations, the security headers, the request log, the real clock.
+//
+// --quick takes fewer and shorter rounds; --check ends with 1 when a target is missed.
+import { accounts, oneToken } from './accounts.mjs';
+import * as measure from './figures.mjs';
+import { directory, LOAD, machine, SERVER, start } from './processes.mjs';
+import { print } from './table.mjs';
+
+const quick = process.argv.includes('--quick');
+const check = process.argv.includes('--check');
+const plan = quick
+  ? {
+      rounds: 2,
+      seconds: 0.8,
+      loginSeconds: 1.5,
+      floodSeconds: 4,
+      memorySeconds: 3,
+      restSeconds: 3,
+      starts: 2,
+    }
+  : {
+      rounds: 7,
+      seconds: 1.5,
+      loginSeconds: 3,
+      floodSeconds: 10,
+      memorySeconds: 8,
+      restSeconds: 35,
+      starts: 5,
+    };
+
+const began = performance.now();
+/** One line a step, on standard error: the table alone goes to standard output. */
+function progress(text) {
+  const seconds = ((performance.now() - began) / 1000).toFixed(0).padStart(3);
+  process.stderr.write(`${seconds} s  ${text}\n`);
+}
+
+progress('starting the servers');
+const settings = {
+  PORT: '3000',
+  DATABASE_URL: `sqlite:${directory}/es256.db`,
+};
+const servers = {
+  bare: await start('bare-http.mjs', SERVER),
+  argon2: await start('bare-argon2.mjs', SERVER),
+  app: await start('app.mjs', SERVER, settings),
+  hs256: await start('app.mjs', SERVER, {
+    ...settings,
+    DATABASE_URL: `sqlite:${directory}/hs256.db`,
+    JWT_SECRET: 'only-for-the-benchmark-b3JkaW5hcnkgcmFuZG9tIHRleHQ',
+  }),
+  load: await start('load.mjs', LOAD),
+  otherLoad: await start('load.mjs', LOAD),
+};
+const users = await accounts(servers.app);
+const token = await oneToken(servers.app, users);
+
+const rows = [];
+for (const figure of [
+  measure.requests,
+  measure.logins,
+  measure.flood,
+  measure.memory,
+  measure.startTime,
+]) {
+  rows.push(...(await figure({ servers, users, token, settings, plan, progress })));
+}
+progress('done\n');
+
+print(rows);
+console.log(`\n${machine()}`);
+process.exit(check && rows.some(([, , , reached]) => reached === false) ? 1 : 0);

@@ -1,0 +1,312 @@
+import { Passwords } from '../../src/passwords/passwords.js';
+import { Account } from '../../src/users/account.js';
+import { from, newAddress } from '../support/addresses.js';
+import { startApp, type TestApp } from '../support/app.js';
+import {
+  type Answer,
+  bearer,
+  call,
+  form,
+  json,
+  logIn,
+  newLogin,
+  newName,
+  PASSWORD,
+  register,
+} from '../support/client.js';
+import { DATABASES, newDatabase } from '../support/databases.js';
+import { type Watched, withOracle } from '../support/oracle.js';
+import { serverEnvironment, startServer } from '../support/process.js';
+
+/** What one name is allowed from one address, one address, and one name from everywhere. */
+const PAIR = 30;
+const ADDRESS = 300;
+const ACCOUNT = 100;
+/** Seconds. */
+const WINDOW = 900;
+
+const WRONG = 'a wrong password for anyone';
+const times = <T>(count: number, make: (index: number) => T): T[] =>
+  Array.from({ length: count }, (_, index) => make(index));
+
+/** Statuses as one sees them in a row: `30 x 401, 2 x 429`. */
+function inARow(answers: readonly Answer[]): string {
+  const runs: { status: number; length: number }[] = [];
+  for (const { status } of answers) {
+    const last = runs.at(-1);
+    if (last?.status === status) last.length++;
+    else runs.push({ status, length: 1 });
+  }
+  return runs.map(({ status, length }) => `${length} x ${status}`).join(', ');
+}
+
+/** Many at a time, since each of them waits for the disk. */
+async function inTens(count: number, make: (index: number) => Promise<Answer>): Promise<Answer[]> {
+  const answers: Answer[] = [];
+  while (answers.length < count) {
+    const next = Math.min(10, count - answers.length);
+    answers.push(...(await Promise.all(times(next, (index) => make(answers.length + index)))));
+  }
+  return answers;
+}
+
+const oneByOne = async (count: number, make: (index: number) => Promise<Answer>) => {
+  const answers: Answer[] = [];
+  for (let index = 0; index < count; index++) answers.push(await make(index));
+  return answers;
+};
+
+describe.each(DATABASES)('Guessing, on %s', (database) => {
+  let app: TestApp;
+  beforeAll(async () => {
+    app = await startApp({ database, environment: { TRUST_PROXY: '1' } });
+  });
+  afterAll(() => app.close());
+
+  const watch = (work: (guess: Guess, watched: Watched) => Promise<void>) =>
+    withOracle(app, (watched) =>
+      work(
+        (username, address, password = WRONG) =>
+          watched.call('/token', from(address, form({ username, password }))),
+        watched,
+      ),
+    );
+
+  it('of one name from one address is over after 30 wrong passwords, for whole seconds', () =>
+    watch(async (guess) => {
+      const { username, password } = await register(app);
+      const address = newAddress();
+      const answers = await oneByOne(PAIR + 2, () => guess(username, address));
+      expect(inARow(answers)).toBe('30 x 401, 2 x 429');
+      const refused = answers.at(-1)!;
+      expect(refused.body).toMatchObject({ error: 'too_many_requests', code: 'too_many_attempts' });
+      expect(refused.headers.get('retry-after')).toBe(String(WINDOW));
+      expect((await guess(username, address, password)).status).toBe(429);
+      expect((await guess(username, newAddress(), password)).status).toBe(200);
+    }));
+
+  it('never gets more than 30 answers, however many come at once', () =>
+    watch(async (guess) => {
+      const { username } = await register(app);
+      const address = newAddress();
+      const answers = await Promise.all(times(60, () => guess(username, address)));
+      expect(inARow(answers.sort((a, b) => a.status - b.status))).toBe('30 x 401, 30 x 429');
+    }));
+
+  it('of one name from everywhere is over after 100, but not for who comes from a known address', () =>
+    watch(async (guess) => {
+      const { username, password } = await register(app);
+      const home = newAddress();
+      expect((await guess(username, home, password)).status).toBe(200);
+      // The success gave the count back, so that a whole hundred follows.
+      expect(inARow(await inTens(ACCOUNT, () => guess(username, newAddress())))).toBe('100 x 401');
+      expect((await guess(username, newAddress())).status).toBe(429);
+      expect((await guess(username, newAddress(), password)).status).toBe(429);
+      expect((await guess(username, home)).status).toBe(401);
+      expect((await guess(username, home, password)).status).toBe(200);
+    }));
+
+  it('does not shut the owner out: 100 of 100 logins succeed while 50 addresses go on', () =>
+    watch(async (guess) => {
+      const { username, password } = await register(app);
+      const home = newAddress();
+      expect((await guess(username, home, password)).status).toBe(200);
+      const addresses = times(50, newAddress);
+      const flood = inTens(120, (index) => guess(username, addresses[index % 50]!));
+      const owner = await oneByOne(100, () => guess(username, home, password));
+      expect(inARow(owner)).toBe('100 x 200');
+      expect((await flood).filter(({ status }) => status !== 401 && status !== 429)).toEqual([]);
+    }));
+
+  it('of many names from one address, at whichever door, is over after 300', () =>
+    watch(async (guess, { call: ask }) => {
+      const own = await register(app);
+      // The other half of an IPv6 address is anybody's to choose.
+      const network = newAddress().replace(/::1$/, '');
+      const address = (index: number) => `${network}::${index.toString(16)}`;
+      const take = (index: number) =>
+        ask('/users', from(address(index), json({ username: own.username, password: PASSWORD })));
+      const guesses = await inTens(ADDRESS - 20, (index) => guess(newName(), address(index)));
+      expect(inARow(guesses)).toBe('280 x 401');
+      expect(inARow(await inTens(19, take))).toBe('19 x 409');
+      // An account of one's own gives back the attempt that it took, and no other.
+      expect((await guess(own.username, address(1), own.password)).status).toBe(200);
+      expect((await guess(newName(), address(2))).status).toBe(401);
+      expect((await guess(newName(), address(3))).status).toBe(429);
+      expect((await take(4)).status).toBe(429);
+      expect((await guess(newName(), newAddress())).status).toBe(401);
+    }));
+
+  it('goes by the canonical name: all its spellings share one count', () =>
+    watch(async (guess) => {
+      const { username } = await register(app);
+      const wide = username.replace('user', 'ｕｓｅｒ');
+      const spellings = [username, username.toUpperCase(), wide];
+      const address = newAddress();
+      const answers = await oneByOne(PAIR + 1, (index) => guess(spellings[index % 3]!, address));
+      expect(inARow(answers)).toBe('30 x 401, 1 x 429');
+    }));
+
+  it('is answered alike, to the last, for a known, a disabled and an unknown name, and no name', () =>
+    watch(async (guess) => {
+      const disabled = await register(app);
+      await app.nest.get(Account, { strict: false }).disable(disabled.id, { id: 'cli' });
+      const names = [(await register(app)).username, disabled.username, newName(), 'no name!'];
+      const sequences = await Promise.all(
+        names.map(async (name) => {
+          const address = newAddress();
+          return (await oneByOne(PAIR + 1, () => guess(name, address))).map(
+            ({ status, text, headers }) => [status, text, ...comparable(headers)],
+          );
+        }),
+      );
+      for (const sequence of sequences) expect(sequence).toEqual(sequences[0]);
+    }));
+
+  it('begins anew after a success', () =>
+    watch(async (guess) => {
+      const { username, password } = await register(app);
+      const address = newAddress();
+      await oneByOne(PAIR - 1, () => guess(username, address));
+      expect((await guess(username, address, password)).status).toBe(200);
+      const answers = await oneByOne(PAIR + 1, () => guess(username, address));
+      expect(inARow(answers)).toBe('30 x 401, 1 x 429');
+    }));
+
+  it('leaves those who are logged in alone', () =>
+    watch(async (guess, { call: ask }) => {
+      const user = await newLogin(app);
+      const address = newAddress();
+      await oneByOne(PAIR + 1, () => guess(user.username, address));
+      const answer = await ask('/users/me', from(address, bearer(user.token)));
+      expect(answer.status).toBe(200);
+    }));
+
+  it('of the current password, to change it, is the same guessing', () =>
+    watch(async (guess, { call: ask }) => {
+      const user = await newLogin(app);
+      const address = newAddress();
+      const change = (current_password: string) =>
+        ask(
+          '/users/me/password',
+          from(
+            address,
+            bearer(user.token, json({ current_password, new_password: 'five new oaks' })),
+          ),
+        );
+      expect(inARow(await oneByOne(PAIR, () => change(WRONG)))).toBe('30 x 401');
+      expect((await change(user.password)).status).toBe(429);
+      expect((await guess(user.username, address, user.password)).status).toBe(429);
+      expect((await guess(user.username, newAddress(), user.password)).status).toBe(200);
+    }));
+
+  describe('and a clock that is moved', () => {
+    const spent = async (guess: Guess): Promise<[string, string]> => {
+      const { username } = await register(app);
+      const address = newAddress();
+      await oneByOne(PAIR, () => guess(username, address));
+      expect((await guess(username, address)).status).toBe(429);
+      return [username, address];
+    };
+
+    it('forwards ends the window when it is over, not before', () =>
+      watch(async (guess) => {
+        const [username, address] = await spent(guess);
+        await app.advance(WINDOW - 1);
+        const last = await guess(username, address);
+        expect([last.status, last.headers.get('retry-after')]).toEqual([429, '1']);
+        await app.advance(1);
+        expect((await guess(username, address)).status).toBe(401);
+      }));
+
+    it('backwards an hour shuts nobody out for an hour', () =>
+      watch(async (guess) => {
+        const [username, address] = await spent(guess);
+        await app.advance(-3600);
+        const answers = await oneByOne(PAIR + 1, () => guess(username, address));
+        expect(inARow(answers)).toBe('30 x 401, 1 x 429');
+        expect(Number(answers.at(-1)!.headers.get('retry-after'))).toBeLessThanOrEqual(WINDOW);
+        await app.advance(3600);
+      }));
+  });
+
+  it('leaves neither names nor addresses readable in what is counted', () =>
+    watch(async (guess) => {
+      const { username, password } = await register(app);
+      const address = newAddress();
+      await guess(username, address);
+      await guess(username, address, password);
+      const counted = [
+        ...(await app.db.selectFrom('attempts').selectAll().execute()),
+        ...(await app.db.selectFrom('known_addresses').selectAll().execute()),
+      ];
+      expect(counted.length).toBeGreaterThan(0);
+      const text = JSON.stringify(counted);
+      expect(text).not.toContain(username);
+      expect(text).not.toContain(address.replace(/::1$/, ''));
+    }));
+
+  it('is still over after the process was killed and started anew', async () => {
+    const environment = serverEnvironment(await newDatabase(database));
+    const first = await startServer(environment);
+    const { username, password } = await register(first);
+    const guess = (server: { url: string }) =>
+      call(server, '/token', form({ username, password: WRONG }));
+    expect(inARow(await oneByOne(PAIR, () => guess(first)))).toBe('30 x 401');
+    await first.kill('SIGKILL');
+    const second = await startServer(environment);
+    expect((await guess(second)).status).toBe(429);
+    expect((await call(second, '/token', form({ username, password }))).status).toBe(429);
+    await second.kill();
+  });
+});
+
+describe('The address that counts', () => {
+  const hammer = async (environment: Record<string, string>, forwarded: (n: number) => string) => {
+    const app = await startApp({ environment });
+    const { username } = await register(app);
+    const answers = await oneByOne(PAIR + 1, (index) =>
+      call(app, '/token', from(forwarded(index), form({ username, password: WRONG }))),
+    );
+    await app.close();
+    return inARow(answers);
+  };
+
+  it('is the connection’s own, whatever a client claims, where no proxy is trusted', async () => {
+    expect(await hammer({}, (index) => `198.51.100.${index}`)).toBe('30 x 401, 1 x 429');
+  });
+
+  it('is the right-most one where one proxy is trusted: what stands left of it is a claim', async () => {
+    const claims = (index: number) => `198.51.100.${index}, 203.0.113.9`;
+    expect(await hammer({ TRUST_PROXY: '1' }, claims)).toBe('30 x 401, 1 x 429');
+  });
+
+  it('is one for IPv4 and the same address mapped into IPv6', async () => {
+    const either = (index: number) => (index % 2 ? '::ffff:203.0.113.9' : '203.0.113.9');
+    expect(await hammer({ TRUST_PROXY: '1' }, either)).toBe('30 x 401, 1 x 429');
+  });
+});
+
+it('An attempt that the full queue turned away is not counted', async () => {
+  // Real parameters, so that the queue stays full for as long as it takes to ask.
+  const app = await startApp({ environment: { ARGON2_MEMORY_KIB: '19456', ARGON2_TIME: '2' } });
+  const user = await register(app);
+  const passwords = app.nest.get(Passwords, { strict: false });
+  const waiting = times(256, () =>
+    passwords.hash({ address: '127.0.0.1', purpose: 'login' }, PASSWORD),
+  );
+  expect((await call(app, '/token', form({ ...user }))).status).toBe(503);
+  const counts = await app.db.selectFrom('attempts').select('count').execute();
+  expect(counts.map(({ count }) => count)).toEqual([0, 0, 0]);
+  await Promise.all(waiting);
+  await logIn(app, user);
+  await app.close();
+});
+
+type Guess = (username: string, address: string, password?: string) => Promise<Answer>;
+
+function comparable(headers: Headers): string[] {
+  return [...headers]
+    .filter(([name]) => name !== 'date' && name !== 'x-request-id')
+    .map(([name, value]) => `${name}: ${value}`);
+}

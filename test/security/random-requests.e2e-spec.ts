@@ -1,0 +1,186 @@
+import fc from 'fast-check';
+import { from, newAddress } from '../support/addresses.js';
+import { startApp, type TestApp } from '../support/app.js';
+import { bearer, call, newLogin, newName, PASSWORD } from '../support/client.js';
+import { NAUGHTY } from '../support/naughty.js';
+import { withOracle } from '../support/oracle.js';
+import { exchange } from '../support/raw-answer.js';
+import { expectSound } from '../support/sound-answer.js';
+
+/** Milliseconds that each of the two may take; what was not reached by then is not tried. */
+const ENOUGH = { interruptAfterTimeLimit: 4_000, markInterruptAsFailure: false };
+
+interface Schema {
+  $ref?: string;
+  properties?: Record<string, Schema>;
+}
+interface Operation {
+  requestBody?: { content: Record<string, { schema: Schema }> };
+}
+interface Document {
+  paths: Record<string, Record<string, Operation>>;
+  components: { schemas: Record<string, Schema> };
+}
+
+let app: TestApp;
+let token: string;
+beforeAll(async () => {
+  app = await startApp({ environment: { TRUST_PROXY: '1', LOG_LEVEL: 'warn' } });
+  ({ token } = await newLogin(app));
+});
+afterAll(() => app.close());
+
+const text = fc.oneof(
+  fc.constantFrom(...NAUGHTY),
+  fc.string({ unit: 'binary', maxLength: 60 }),
+  fc.constant(PASSWORD),
+  fc.nat().map((n) => 'x'.repeat(n % 5000)),
+);
+const anything = fc.oneof({ weight: 3, arbitrary: text }, fc.jsonValue({ maxDepth: 3 }));
+
+/** A member of a body that has those of the document, most of the time, and others. */
+const bodyOf = (names: readonly string[]) =>
+  fc
+    .tuple(
+      fc.record(Object.fromEntries(names.map((name) => [name, anything])), { requiredKeys: [] }),
+      fc.option(fc.dictionary(text, anything, { maxKeys: 3 }), { freq: 4, nil: {} }),
+    )
+    .map(([known, others]) => ({ ...others, ...known }));
+
+/** A request for one of the document's operations, as far as one can make sense of it. */
+function requests({ paths, components }: Document): fc.Arbitrary<[string, RequestInit]> {
+  const operations = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]) => {
+      const content = Object.entries(operation.requestBody?.content ?? {});
+      const names = content.flatMap(([, { schema }]) => {
+        const { properties } = components.schemas[schema.$ref?.split('/').at(-1) ?? ''] ?? schema;
+        return Object.keys(properties ?? {});
+      });
+      return { path, method: method.toUpperCase(), types: content.map(([type]) => type), names };
+    }),
+  );
+  return fc
+    .constantFrom(...operations)
+    .chain(({ path, method, types, names }) =>
+      fc.record({
+        path: fc.oneof(
+          { weight: 4, arbitrary: fc.constant(path) },
+          text.map((tail) => `${path}?${encode(tail)}`),
+          text.map((tail) => `${path}/${encode(tail)}`),
+        ),
+        method: fc.oneof(
+          { weight: 6, arbitrary: fc.constant(method) },
+          fc.constantFrom('GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'),
+        ),
+        type: fc.constantFrom(...types, 'application/json', 'text/plain', ''),
+        body: fc.oneof(bodyOf(names), anything),
+        credentials: fc.constantFrom('none', 'token', 'broken'),
+      }),
+    )
+    .map(({ path, method, type, body, credentials }) => {
+      // The profile of the one whose token is used must stay.
+      const verb = method === 'DELETE' ? 'GET' : method;
+      const init: RequestInit = {
+        method: verb,
+        headers: type === '' ? {} : { 'content-type': type },
+      };
+      if (verb !== 'GET') init.body = write(type, body);
+      if (credentials === 'none') return [path, init];
+      return [path, bearer(credentials === 'token' ? token : `${token}x`, init)];
+    });
+}
+
+const encode = (tail: string) => encodeURIComponent(tail.toWellFormed());
+
+function write(type: string, body: unknown): string | FormData {
+  if (type === 'application/json' || typeof body !== 'object' || body === null) {
+    return JSON.stringify(body);
+  }
+  const entries = Object.entries(body).map(([name, value]): [string, string] => [
+    name.toWellFormed(),
+    typeof value === 'string' ? value : JSON.stringify(value),
+  ]);
+  return new URLSearchParams(entries).toString();
+}
+
+it('Whatever is asked of the documented operations is answered soundly', async () => {
+  const { body } = await call<Document & Record<string, unknown>>(app, '/docs-json');
+  let asked = 0;
+  await withOracle(app, async (watched) => {
+    await fc.assert(
+      fc.asyncProperty(requests(body), async ([path, init]) => {
+        asked++;
+        await watched.call(path, from(newAddress(), init));
+      }),
+      { numRuns: 3000, ...ENOUGH },
+    );
+  });
+  expect(asked).toBeGreaterThan(200);
+});
+
+it('Valid requests in which some bytes were changed are answered soundly, or not at all', async () => {
+  const { username, password } = await newLogin(app);
+  const credentials = (type: string, body: string) =>
+    `POST /token HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+  const multipart = Object.entries({ username, password })
+    .map(
+      ([name, value]) =>
+        `--b\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`,
+    )
+    .join('');
+  const valid = [
+    credentials('application/json', JSON.stringify({ username, password })),
+    credentials(
+      'application/x-www-form-urlencoded',
+      new URLSearchParams({ username, password }).toString(),
+    ),
+    credentials('multipart/form-data; boundary=b', `${multipart}--b--\r\n`),
+    credentials('application/json', JSON.stringify({ username: newName(), password })).replace(
+      '/token',
+      '/users',
+    ),
+    `GET /secure-data HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\n\r\n`,
+    `GET /users/me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\n\r\n`,
+  ];
+  for (const request of valid) {
+    const answers = await exchange(app, request);
+    expect(answers.map(({ status }) => Math.floor(status / 100))).toEqual([2]);
+  }
+  const change = fc.tuple(fc.nat(), fc.nat(255), fc.constantFrom('put', 'insert', 'cut'));
+  const changed = fc
+    .tuple(fc.constantFrom(...valid), fc.array(change, { minLength: 1, maxLength: 4 }))
+    .map(([request, changes]) => alter(Buffer.from(request), changes));
+  let asked = 0;
+  await withOracle(app, async () => {
+    await fc.assert(
+      // Some at a time: what is incomplete is waited for.
+      fc.asyncProperty(fc.array(changed, { minLength: 20, maxLength: 20 }), (requests) =>
+        Promise.all(
+          requests.map(async (request) => {
+            asked++;
+            const [method = '', path = ''] = request.toString('latin1').split(' ');
+            const answers = await exchange(app, request, { quiet: 20, patience: 150 });
+            for (const answer of answers) {
+              expectSound({ method, path: path.startsWith('/') ? path : '/' }, answer);
+            }
+          }),
+        ).then(() => undefined),
+      ),
+      { numRuns: 75, ...ENOUGH },
+    );
+  });
+  expect(asked).toBeGreaterThan(150);
+});
+
+type Change = [at: number, byte: number, how: string];
+
+/** Puts bytes in the place of others, or between them, or leaves out the rest. */
+function alter(request: Buffer, changes: readonly Change[]): Buffer {
+  let bytes = [...request];
+  for (const [at, byte, how] of changes) {
+    const place = at % (bytes.length || 1);
+    if (how === 'cut') bytes = bytes.slice(0, place);
+    else bytes.splice(place, how === 'put' ? 1 : 0, byte);
+  }
+  return Buffer.from(bytes);
+}
