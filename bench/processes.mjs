@@ -11,7 +11,7 @@ const running = new Set();
 
 /** The cores of this process before it moved to one of them; undefined without `taskset`. */
 const cores = allowedCores();
-export const pinned = cores !== undefined && cores.length > 1;
+const pinned = cores !== undefined && cores.length > 1;
 export const SERVER = pinned ? cores[0] : undefined;
 export const LOAD = pinned ? cores.at(-1) : undefined;
 const EVERY_CORE = pinned ? cores.join(',') : undefined;

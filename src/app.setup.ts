@@ -4,6 +4,7 @@ import type { Socket } from 'node:net';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
+import { Clock } from './clock.js';
 import { Config } from './config/config.js';
 import { LatchkeyError, malformed } from './errors.js';
 import { BODY_LIMIT, useBodyParsers } from './http/body-parsers.js';
@@ -54,7 +55,7 @@ export async function configureApp(app: NestFastifyApplication, log: Logger): Pr
   useBodyParsers(fastify);
   useSecurityHeaders(fastify, config.issuer);
   useHostCheck(fastify);
-  useRequestLog(fastify, log);
+  useRequestLog(fastify, log, app.get(Clock));
   if (config.metrics) {
     useRequestMetrics(fastify);
     collectProcessMetrics();

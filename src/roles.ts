@@ -27,6 +27,6 @@ export function scopesOf(roles: readonly string[]): Scope[] {
 }
 
 /** @param name a role, or not */
-export function isRole(name: string): name is Role {
+function isRole(name: string): name is Role {
   return Object.hasOwn(ROLES, name);
 }

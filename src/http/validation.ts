@@ -21,8 +21,8 @@ const validation = new ValidationPipe({
 export function useValidation(app: INestApplication): void {
   const scanner = new MetadataScanner();
   for (const { metatype } of app.get(DiscoveryService).getControllers()) {
-    const { prototype } = metatype as Type;
-    for (const name of scanner.getAllMethodNames(prototype as object)) {
+    const prototype = (metatype as Type).prototype as object;
+    for (const name of scanner.getAllMethodNames(prototype)) {
       const parameters = (Reflect.getMetadata(ROUTE_ARGS_METADATA, metatype as Type, name) ??
         {}) as Record<string, { pipes: unknown[] }>;
       for (const [key, parameter] of Object.entries(parameters)) {
