@@ -1,8 +1,10 @@
 // Starts processes on cores of their own, talks to them, and leaves none behind.
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Everything that the run writes; removed at its end. */
 export const directory = mkdtempSync(join(tmpdir(), 'latchkey-bench-'));
@@ -43,19 +45,36 @@ export async function start(file, core, environment = {}) {
       pending.set(++last, { resolve, reject });
       child.send({ id: last, name, argument });
     });
-  return { pid: child.pid, ...hello, ask, stop: () => end(child) };
+  return { ...hello, ask, stop: () => end(child) };
 }
 
-/** Starts the built server as an operator does, on every core. */
-export function startServer(environment) {
+/**
+ * Starts the built server as an operator does, on every core, and waits for its first 200.
+ * @returns with the seconds that it `took`
+ */
+export async function startServer(environment) {
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
   const main = join(import.meta.dirname, '../dist/main.js');
-  const child = launch(main, EVERY_CORE, environment, 'ignore');
-  return {
-    pid: child.pid,
-    /** Why it is not there any more, if it is not. */
-    failure: () => (running.has(child) ? undefined : child.said),
-    stop: () => end(child),
-  };
+  const from = performance.now();
+  const child = launch(main, EVERY_CORE, { ...environment, PORT: String(port) }, 'ignore');
+  for (;;) {
+    if (!running.has(child)) throw new Error(`The server did not start: ${child.said}`);
+    const response = await fetch(`${url}/health/ready`).catch(() => undefined);
+    const took = (performance.now() - from) / 1000;
+    await response?.text();
+    if (response?.status === 200) return { url, pid: child.pid, took, stop: () => end(child) };
+    await sleep(5);
+  }
+}
+
+function freePort() {
+  return new Promise((resolve) => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
+  });
 }
 
 function launch(file, core, environment, channel) {
@@ -116,7 +135,7 @@ export function machine() {
   const place = pinned
     ? `server on core ${SERVER}, load on core ${LOAD}`
     : 'server and load not on cores of their own: one core, or no taskset';
-  return `Node ${process.version}, ${process.platform} ${process.arch}, ${availableParallelism()} cores; ${place}`;
+  return `Node ${process.version}, ${process.platform} ${process.arch}, ${cores?.length ?? availableParallelism()} cores; ${place}`;
 }
 
 process.on('exit', () => {

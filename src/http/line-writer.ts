@@ -4,6 +4,7 @@ import { write, writeSync } from 'node:fs';
 const BATCH = 65_536;
 /** Milliseconds. */
 const WRITE_EVERY = 250;
+const RETRY_AFTER = 10;
 /** Bytes that may wait for a reader that has stopped reading; beyond it lines are dropped. */
 const MOST_WAITING = 4 * 1024 * 1024;
 
@@ -75,7 +76,10 @@ export class LineWriter {
     this.#writing = true;
     write(this.descriptor, batch, (error, written) => {
       this.#writing = false;
-      if (error?.code === 'EAGAIN') return; // the timer tries again
+      if (error?.code === 'EAGAIN') {
+        setTimeout(() => this.#flush(), RETRY_AFTER).unref();
+        return;
+      }
       // What a closed pipe does not take is lost: it must not end the service.
       const done = error ? batch.length : written;
       this.#waiting -= done;
