@@ -4,6 +4,7 @@ import type { Schema } from './schema.js';
 
 /** Any number, as long as nothing else in the database uses it: "latch" in ASCII. */
 const LOCK_ID = 0x6c61746368n;
+const ADMINISTRATORS = LOCK_ID + 1n;
 
 /**
  * Runs what must happen once among all processes that start together. On SQLite every
@@ -14,4 +15,10 @@ export function underLock<T>(db: Database, work: (trx: Transaction<Schema>) => P
     if (isPostgres(trx)) await sql`select pg_advisory_xact_lock(${sql.lit(LOCK_ID)})`.execute(trx);
     return work(trx);
   });
+}
+
+/** Has those who remove administrators come one after the other, until the transaction ends. */
+export async function lockAdministrators(trx: Transaction<Schema>): Promise<void> {
+  if (!isPostgres(trx)) return;
+  await sql`select pg_advisory_xact_lock(${sql.lit(ADMINISTRATORS)})`.execute(trx);
 }

@@ -2,6 +2,9 @@ import { type Migration, Migrator } from 'kysely';
 import type { Database } from './database.js';
 import * as usersSessionsKeys from './migrations/001-users-sessions-keys.js';
 import * as auditAttempts from './migrations/002-audit-attempts.js';
+import * as refreshSessions from './migrations/003-refresh-sessions.js';
+import * as apiTokens from './migrations/004-api-tokens-audit-index.js';
+import * as auditSeals from './migrations/005-audit-seals.js';
 
 /**
  * Every migration, in order. A static list: a bundler keeps it, and no file that happens to lie
@@ -10,7 +13,13 @@ import * as auditAttempts from './migrations/002-audit-attempts.js';
 export const MIGRATIONS: Record<string, Migration> = {
   '001-users-sessions-keys': usersSessionsKeys,
   '002-audit-attempts': auditAttempts,
+  '003-refresh-sessions': refreshSessions,
+  '004-api-tokens-audit-index': apiTokens,
+  '005-audit-seals': auditSeals,
 };
+
+/** The mark of a database that is half of a copy: see `copy-state.ts`. */
+export const UNFINISHED_COPY = 'unfinished-copy';
 
 /**
  * Brings the schema up to date, in one transaction under a lock: `begin immediate` on SQLite, an
@@ -34,6 +43,9 @@ export async function migrate(
   const newer = /previously executed migration (\S+) is missing/.exec(
     error instanceof Error ? error.message : '',
   );
+  if (newer?.[1] === UNFINISHED_COPY) {
+    throw new Error('The database is half of a copy: run `db copy` again, to its end.');
+  }
   if (newer) {
     throw new Error(
       `The database has the migration ${newer[1]}, which this version does not know: ` +

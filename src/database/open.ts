@@ -4,12 +4,14 @@ import type { Dialect } from 'kysely';
 import type { Config, DatabaseLocation } from '../config/config.js';
 import { Database } from './database.js';
 import { migrate } from './migrate.js';
-import { PostgresDialect } from './postgres.js';
-import { isDamaged, SqliteDialect } from './sqlite.js';
+import { SqliteDialect } from './sqlite.js';
+import { isBusy, isDamaged } from './sqlite-errors.js';
 import { causeOf, isDatabaseUnavailable } from './unavailable.js';
 
 /** A start may wait for the migrations of another process, up to a minute. */
 const MIGRATION_PATIENCE = 60_000;
+/** One for the keys, one for the revocations. */
+const POLLING_CONNECTIONS = 2;
 
 /**
  * Opens the database, migrated and ready.
@@ -17,7 +19,9 @@ const MIGRATION_PATIENCE = 60_000;
  */
 export async function openDatabase({ database }: Config): Promise<Database> {
   refuseLostDatabase(database);
-  const migrating = new Database({ dialect: dialect(database, MIGRATION_PATIENCE) });
+  const migrating = new Database({
+    dialect: await dialect(database, { migrationPatience: MIGRATION_PATIENCE }),
+  });
   try {
     await migrate(migrating);
   } catch (error) {
@@ -25,17 +29,75 @@ export async function openDatabase({ database }: Config): Promise<Database> {
   } finally {
     await migrating.destroy();
   }
-  return new Database({ dialect: dialect(database) });
+  return new Database({ dialect: await dialect(database) });
 }
 
-function dialect(location: DatabaseLocation, migrationPatience?: number): Dialect {
-  if (location.kind === 'sqlite') {
-    return new SqliteDialect({ ...location, patience: migrationPatience });
+type Located<Kind> = DatabaseLocation & { kind: Kind };
+
+/**
+ * Opens a stopped SQLite database, migrated, which no other process can open meanwhile, and the
+ * PostgreSQL that it is copied to, as it is and without a statement timeout.
+ * @throws when a server has the source open, or there is none
+ */
+export async function openForCopy(
+  source: Located<'sqlite'>,
+  target: Located<'postgres'>,
+): Promise<{ source: Database; target: Database }> {
+  if (!existsSync(source.file) || statSync(source.file).size === 0) {
+    throw new Error(`${source.file} is missing or empty: there is nothing to copy.`);
   }
+  const opened = new Database({ dialect: new SqliteDialect({ ...source, exclusive: true }) });
+  try {
+    await migrate(opened);
+  } catch (error) {
+    await opened.destroy();
+    if (isBusy(error)) throw new Error(`${source.file} is in use: stop its servers first.`);
+    throw forOperator(error, source);
+  }
+  return {
+    source: opened,
+    target: new Database({ dialect: await dialect(target, { migrationPatience: 0 }) }),
+  };
+}
+
+/**
+ * What the keys and the revocations are read with, again and again. On PostgreSQL it has
+ * connections of its own: requests that use up the others must not keep a revocation from binding.
+ */
+export async function openForPolling({ database }: Config, db: Database): Promise<Database> {
+  if (database.kind === 'sqlite') return db; // which has one connection, and nobody keeps it long
+  return new Database({ dialect: await dialect(database, { connections: POLLING_CONNECTIONS }) });
+}
+
+/**
+ * Opens the database as it is, to look at it: nothing is made and nothing is migrated.
+ * What is wrong with it shows with the first query.
+ */
+export async function openForReading({ database }: Config): Promise<Database> {
+  return new Database({ dialect: await dialect(database, { readOnly: true }) });
+}
+
+interface Access {
+  /** Milliseconds. */
+  migrationPatience?: number;
+  readOnly?: boolean;
+  /** On PostgreSQL. */
+  connections?: number;
+}
+
+async function dialect(location: DatabaseLocation, access: Access = {}): Promise<Dialect> {
+  const { migrationPatience, readOnly, connections } = access;
+  if (location.kind === 'sqlite') {
+    return new SqliteDialect({ ...location, patience: migrationPatience, readOnly });
+  }
+  // Loaded by those who use it: a twentieth of a start.
+  const { PostgresDialect } = await import('./postgres.js');
   const logger = new Logger('Database');
   return new PostgresDialect({
     url: location.url,
+    connections,
     statementTimeout: migrationPatience === undefined ? undefined : 0,
+    readOnly,
     onIdleError: (error) => logger.warn(`An idle connection was lost: ${error.message}`),
   });
 }
@@ -51,7 +113,7 @@ function refuseLostDatabase(location: DatabaseLocation): void {
 }
 
 /** Which database it is about, and what to do. */
-function forOperator(error: unknown, location: DatabaseLocation): Error {
+export function forOperator(error: unknown, location: DatabaseLocation): Error {
   if (location.kind === 'sqlite' && isDamaged(error)) {
     return new Error(
       `${location.file} is damaged, or not an SQLite database (${causeOf(error)}): ` +

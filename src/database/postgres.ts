@@ -14,9 +14,12 @@ const INT8 = 20;
 
 interface Options {
   url: string;
+  /** How many connections at most; 10 unless told. */
+  connections?: number | undefined;
   /** Milliseconds, 0 for none: waiting for the migration lock counts against it. */
   statementTimeout?: number;
   onIdleError?: (error: Error) => void;
+  readOnly?: boolean;
 }
 
 /**
@@ -29,17 +32,19 @@ export class PostgresDialect extends KyselyPostgresDialect {
   }
 }
 
-function createPool({ url, statementTimeout = STATEMENT_TIMEOUT, onIdleError }: Options): pg.Pool {
+function createPool(options: Options): pg.Pool {
+  const { url, connections = 10, onIdleError, readOnly = false } = options;
+  const { statementTimeout = STATEMENT_TIMEOUT } = options;
   const pool = new pg.Pool({
     connectionString: url,
     application_name: 'latchkey',
-    max: 10,
+    max: connections,
     connectionTimeoutMillis: CONNECT_TIMEOUT,
     // The server ends a statement that takes too long; this is for a server that fell silent.
     query_timeout: statementTimeout === 0 ? undefined : statementTimeout + ANSWER_TIMEOUT,
     keepAlive: true,
     // eslint-disable-next-line @typescript-eslint/no-misused-promises -- pg awaits it
-    onConnect: (client) => setUp(client, statementTimeout),
+    onConnect: (client) => setUp(client, statementTimeout, readOnly),
     // Times and counters, all of them far below 2^53.
     types: {
       getTypeParser: (oid: number, format?: 'text') =>
@@ -53,10 +58,15 @@ function createPool({ url, statementTimeout = STATEMENT_TIMEOUT, onIdleError }: 
 }
 
 /** Everything is set, 0 included: the server, the database and the role may have other defaults. */
-async function setUp(client: pg.ClientBase, statementTimeout: number): Promise<void> {
+async function setUp(
+  client: pg.ClientBase,
+  statementTimeout: number,
+  readOnly: boolean,
+): Promise<void> {
   await client.query({
     text: `
       set session characteristics as transaction isolation level read committed;
+      ${readOnly ? 'set default_transaction_read_only = on;' : ''}
       set statement_timeout = ${statementTimeout};
       set lock_timeout = ${statementTimeout};
       set idle_in_transaction_session_timeout = ${statementTimeout};

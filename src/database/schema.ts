@@ -9,7 +9,10 @@ export interface Schema {
   sessions: SessionsTable;
   signing_keys: SigningKeysTable;
   revocations: RevocationsTable;
+  api_tokens: ApiTokensTable;
   audit: AuditTable;
+  audit_seals: AuditSealsTable;
+  audit_checkpoints: AuditCheckpointsTable;
   attempts: AttemptsTable;
   known_addresses: KnownAddressesTable;
 }
@@ -20,7 +23,7 @@ export interface UsersTable {
   username: string;
   /** What is unique and compared: `canonicalUsername()`. */
   canonical_username: string;
-  /** A PHC string (argon2id), or a bcrypt hash brought from elsewhere. */
+  /** A PHC string (argon2id), or a bcrypt or PBKDF2 hash brought from elsewhere. */
   password_hash: string;
   /** Raised when the password changes, not when the same one is hashed anew. */
   password_version: number;
@@ -41,10 +44,21 @@ export interface SessionsTable {
   /** Space-separated: what was granted at login. */
   scopes: string;
   auth_time: number;
+  /** What a refresh token names; null where there is none to refresh with. */
+  refresh_id: string | null;
+  /** How often the refresh token was rotated: the one of this counter is the valid one. */
+  counter: number;
+  /** The last rotation, or the login. */
+  rotated_at: number;
+  /** Until when it can be refreshed, unless it is before; `expires_at` at most. */
+  idle_expires_at: number;
   expires_at: number;
   /** Until when an access token of this session can be alive. */
   access_expires_at: number;
   ended_at: number | null;
+  /** Of the last login or refresh. */
+  address: string | null;
+  user_agent: string | null;
 }
 
 export interface SigningKeysTable {
@@ -61,19 +75,38 @@ export interface SigningKeysTable {
   /** When it starts to sign; null for the standby key. */
   activate_at: number | null;
   withdrawn_at: number | null;
+  /** Seconds: the longest that any token lives which it signed. */
+  longest_ttl: Generated<number>;
 }
 
 export interface RevocationsTable {
   id: Generated<number>;
-  kind: 'jti' | 'sid' | 'sub';
-  /** A `jti`, a `sid` or a `sub`. */
+  kind: 'jti' | 'api' | 'sid' | 'sub';
+  /** A `jti`, the id of an API token, a `sid` or a `sub`. */
   subject: string;
   /** With a `sub`: tokens of a lower generation are revoked. */
   gen: number | null;
   expires_at: number;
+  /** With a `jti`: the session of the token. */
+  sid: string | null;
 }
 
-/** Append-only: triggers refuse every change. */
+export interface ApiTokensTable {
+  /** The public part of the token. */
+  id: string;
+  user_id: string;
+  name: string;
+  /** SHA-256, base64url. */
+  secret_hash: string;
+  /** Space-separated: what it was made for. */
+  scopes: string;
+  created_at: number;
+  expires_at: number | null;
+  last_used_at: number | null;
+  ended_at: number | null;
+}
+
+/** Append-only: triggers refuse every change, but for what a checkpoint says is gone. */
 export interface AuditTable {
   id: Generated<number>;
   at: number;
@@ -86,6 +119,39 @@ export interface AuditTable {
   session_id: string | null;
   /** A JSON object. */
   detail: string | null;
+}
+
+/** Append-only, with ids 1, 2, 3, ...: see `audit-seals/seal.ts`. */
+export interface AuditSealsTable {
+  id: number;
+  /** The greatest audit id that it covers, from that of the seal before it on. */
+  last_row: number;
+  /** How many rows were ever sealed, this seal's included. */
+  total: number;
+  at: number;
+  /** `ID:DIGEST` of each row, space-separated: it tells which row was changed. */
+  digests: string;
+  /** SHA-256 over the chain of the seal before it, and over what this one covers. */
+  chain: string;
+  /** Which key encryption secret the MAC is under. */
+  secret_id: string;
+  mac: string;
+}
+
+/** Append-only. The rows and seals up to the last one are gone, by the will of the operator. */
+export interface AuditCheckpointsTable {
+  id: number;
+  /** The last seal that is gone, with what the next one builds on. */
+  seal_id: number;
+  last_row: number;
+  total: number;
+  chain: string;
+  seal_mac: string;
+  at: number;
+  /** `cli`, or `retention`. */
+  actor: string;
+  secret_id: string;
+  mac: string;
 }
 
 /** How often something was tried in a window of time. */

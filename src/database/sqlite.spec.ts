@@ -2,8 +2,10 @@ import { mkdtempSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { sql } from 'kysely';
+import { DatabaseSync } from '@photostructure/sqlite';
+import { type Kysely, sql } from 'kysely';
 import { Database } from './database.js';
+import type { Schema } from './schema.js';
 import { SqliteDialect } from './sqlite.js';
 
 const UNAVAILABLE = { error: 'temporarily_unavailable', code: 'database_unavailable' };
@@ -94,6 +96,193 @@ describe('The one connection', () => {
   });
 });
 
+describe('Transactions that end in one turn of the event loop', () => {
+  const insert = (n: number, more: () => unknown = () => undefined) =>
+    db.transaction().execute(async (trx) => {
+      await sql`insert into numbers (n) values (${n})`.execute(trx);
+      await more();
+    });
+
+  /** What another process would see at this moment, without waiting for a turn. */
+  function committed(): unknown[] {
+    const other = new DatabaseSync(file);
+    const rows = other.prepare('select n from numbers order by n').all() as { n: unknown }[];
+    other.close();
+    return rows.map(({ n }) => n);
+  }
+
+  it('are committed together, and none is told before', async () => {
+    const seen: unknown[][] = [];
+    const see = () => void seen.push(committed());
+    await Promise.all([insert(1, see).then(see), insert(2, see).then(see), insert(3, see)]);
+    expect(seen).toEqual([[], [], [], [1, 2, 3], [1, 2, 3]]);
+  });
+
+  it('are undone alone', async () => {
+    const fault = new Error('of one of them');
+    const all = [
+      insert(1),
+      insert(2, () => Promise.reject(fault)),
+      insert(3),
+      sql`select`.execute(db),
+      insert(4, () => Promise.reject(fault)),
+      insert(5),
+    ];
+    const outcomes = await Promise.allSettled(all);
+    expect(outcomes.map(({ status }) => status === 'fulfilled')).toEqual(
+      [1, 0, 1, 0, 0, 1].map(Boolean),
+    );
+    await expect(all[1]).rejects.toBe(fault);
+    expect(committed()).toEqual([1, 3, 5]);
+  });
+
+  it('are not read by anybody outside before they are committed', async () => {
+    const first = insert(1);
+    const read = numbers().then((seen) => ({ seen, committed: committed() }));
+    await insert(2);
+    expect(await read).toEqual({ seen: [1], committed: [1] });
+    await first;
+  });
+
+  it('wait for the one at work, however long it takes', async () => {
+    const told: string[] = [];
+    const first = insert(1).then(() => told.push('first'));
+    const second = insert(2, async () => {
+      await sleep(50);
+      told.push('second works');
+      expect(committed()).toEqual([]);
+    });
+    await Promise.all([first, second]);
+    expect(told).toEqual(['second works', 'first']);
+    expect(committed()).toEqual([1, 2]);
+  });
+
+  it('all fail where SQLite undoes all of them', async () => {
+    await sql`pragma max_page_count = 20`.execute(db);
+    const full = () => sql`insert into numbers (n) values (zeroblob(100000))`;
+    const all = [
+      insert(1),
+      db.transaction().execute(async (trx) => {
+        // Whoever goes on after such an error goes nowhere.
+        await full()
+          .execute(trx)
+          .catch(() => undefined);
+        await sql`insert into numbers (n) values (2)`.execute(trx);
+      }),
+    ];
+    for (const one of await Promise.allSettled(all)) {
+      expect(one).toMatchObject({ status: 'rejected', reason: UNAVAILABLE });
+    }
+    await insert(3);
+    expect(committed()).toEqual([3]);
+  });
+
+  it('begin anew where SQLite has undone the first of them, which goes on', async () => {
+    await sql`pragma max_page_count = 20`.execute(db);
+    const all = [
+      db
+        .transaction()
+        .execute((trx) =>
+          sql`insert into numbers (n) values (zeroblob(100000))`
+            .execute(trx)
+            .catch(() => undefined),
+        ),
+      insert(1),
+    ];
+    await expect(all[0]).rejects.toMatchObject(UNAVAILABLE);
+    await all[1];
+    expect(committed()).toEqual([1]);
+  });
+
+  it('are committed before it is told what fails because of them', async () => {
+    await sql`create unique index numbers_n on numbers (n)`.execute(db);
+    const first = insert(1);
+    const second = insert(1).catch((error: Error) => ({ error, committed: committed() }));
+    expect(await second).toMatchObject({
+      error: { message: expect.stringContaining('UNIQUE') as string },
+      committed: [1],
+    });
+    await first;
+  });
+
+  it('all fail where their commit does', async () => {
+    await sql`create table parts (n references numbers (n) deferrable initially deferred)`.execute(
+      db,
+    );
+    await sql`create unique index numbers_n on numbers (n)`.execute(db);
+    const orphan = () =>
+      db.transaction().execute((trx) => sql`insert into parts values (7)`.execute(trx));
+    for (const { status } of await Promise.allSettled([insert(1), orphan(), insert(2)])) {
+      expect(status).toBe('rejected');
+    }
+    await insert(3);
+    expect(committed()).toEqual([3]);
+  });
+
+  it('are not joined by one whose connection was asked for more', async () => {
+    const later: Promise<unknown>[] = [];
+    const connected = db.connection().execute(async (connection) => {
+      const insertHere = (n: number) =>
+        connection
+          .transaction()
+          .execute((trx) => sql`insert into numbers (n) values (${n})`.execute(trx));
+      await insertHere(2);
+      // The connection was others' meanwhile, and is waited for again.
+      await sql`pragma synchronous = normal`.execute(connection);
+      expect(committed()).toEqual([1, 2, 3]);
+      later.push(insert(5));
+      await insertHere(4);
+      expect(committed()).toEqual([1, 2, 3, 4]);
+      await sql`pragma synchronous = full`.execute(connection);
+      expect(committed()).toEqual([1, 2, 3, 4]);
+    });
+    await Promise.all([insert(1), connected, insert(3)]);
+    await Promise.all(later);
+    expect(committed()).toEqual([1, 2, 3, 4, 5]);
+  });
+
+  it('are committed when the program ends, after the one at work', async () => {
+    const all = [insert(1), insert(2, () => sleep(50))];
+    await sleep(0);
+    await db.destroy();
+    await Promise.all(all);
+    expect(committed()).toEqual([1, 2]);
+    db = open();
+  });
+});
+
+describe('A query that is not awaited', () => {
+  const stray = (trx: Kysely<Schema>) => sql`insert into numbers (n) values (7)`.execute(trx);
+  const NOT_AWAITED = /not awaited/;
+
+  it('is refused once its transaction has ended, and holds nobody up', async () => {
+    let query: Promise<unknown> | undefined;
+    await db.transaction().execute(async (trx) => {
+      await sql`insert into numbers (n) values (1)`.execute(trx);
+      // Before the commit, which is at the end of the turn, and after the transaction's work.
+      query = new Promise((resolve) => setImmediate(resolve)).then(() => stray(trx));
+      query.catch(() => undefined);
+    });
+    await expect(query).rejects.toThrow(NOT_AWAITED);
+    expect(await numbers()).toEqual([1]);
+  });
+
+  it('is refused once its connection was given back', async () => {
+    let query: Promise<unknown> | undefined;
+    await db.connection().execute(async (connection) => {
+      await connection
+        .transaction()
+        .execute((trx) => sql`insert into numbers (n) values (1)`.execute(trx));
+      const busy = db.transaction().execute(() => sleep(50));
+      query = stray(connection);
+      query.catch(() => undefined);
+      void busy;
+    });
+    await expect(query).rejects.toThrow(NOT_AWAITED);
+    expect(await numbers()).toEqual([1]);
+  });
+});
+
 describe('A lock of another process', () => {
   /** Runs the work while another connection holds the write lock. */
   async function whileLocked(work: () => Promise<void>): Promise<void> {
@@ -158,6 +347,18 @@ describe('A fault of the file', () => {
     await sql`insert into numbers (n) values (2)`.execute(db);
     expect(await numbers()).toEqual([2]);
   });
+
+  it.each(['a query', 'a transaction'])(
+    'is unavailability when the disk is full and rows were asked for, in %s',
+    async (where) => {
+      await sql`pragma max_page_count = 20`.execute(db);
+      const insert = (executor: Kysely<Schema>) =>
+        sql`insert into numbers (n) values (zeroblob(100000)) returning name`.execute(executor);
+      const attempt = where === 'a query' ? insert(db) : db.transaction().execute(insert);
+      await expect(attempt).rejects.toMatchObject(UNAVAILABLE);
+      expect(await numbers()).toEqual([]);
+    },
+  );
 
   it('is unavailability when it can only be read', async () => {
     await sql`pragma query_only = 1`.execute(db);
