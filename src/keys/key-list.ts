@@ -12,6 +12,8 @@ export interface ListedKey {
   algorithm: Algorithm;
   /** Epoch milliseconds; undefined for one of `JWT_SECRET`. */
   createdAt: number | undefined;
+  /** Epoch milliseconds; undefined for a standby key, and for one of `JWT_SECRET`. */
+  activateAt: number | undefined;
   state: KeyState;
 }
 
@@ -44,6 +46,7 @@ export async function listKeys(
       kid,
       algorithm,
       createdAt: stored.get(kid)?.created_at,
+      activateAt: stored.get(kid)?.activate_at ?? undefined,
       state: stateOf(kid),
     }))
     .sort((a, b) => STATES.indexOf(a.state) - STATES.indexOf(b.state));

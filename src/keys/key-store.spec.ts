@@ -29,20 +29,20 @@ describe('The key store', () => {
   it('makes one active key and a standby, once', async () => {
     const store = new KeyStore(db, new RootSecrets(OLD));
     await store.ensure('ES256', NOW);
-    const keys = await store.load();
+    const keys = (await store.load()).keys;
     expect(keys.map(({ activateAt }) => activateAt).sort()).toEqual([NOW, null]);
     expect(keys.map(({ key }) => key.algorithm)).toEqual(['ES256', 'ES256']);
 
     await store.ensure('ES256', NOW + 1);
     await new KeyStore(db, new RootSecrets(OLD)).ensure('ES256', NOW + 1);
-    expect(await store.load()).toEqual(keys);
+    expect((await store.load()).keys).toEqual(keys);
   });
 
   it('keeps no private key readable', async () => {
     const store = new KeyStore(db, new RootSecrets(OLD));
     await store.ensure('ES256', NOW);
     const stored = JSON.stringify(await rows());
-    for (const { key } of await store.load()) {
+    for (const { key } of (await store.load()).keys) {
       const { d } = key.sign.export({ format: 'jwk' });
       expect(stored).not.toContain(d);
       const pkcs8 = key.sign.export({ format: 'der', type: 'pkcs8' });
@@ -56,7 +56,7 @@ describe('The key store', () => {
     await new KeyStore(db, new RootSecrets(OLD)).ensure('ES256', NOW);
     const store = new KeyStore(db, new RootSecrets(NEW, OLD));
     await store.ensure('RS256', NOW);
-    expect(await store.load()).toHaveLength(4);
+    expect((await store.load()).keys).toHaveLength(4);
     expect((await rows()).map(({ secret_id }) => secret_id)).toEqual([
       ...[OLD.id, OLD.id],
       ...[NEW.id, NEW.id],
@@ -99,6 +99,6 @@ describe('The key store', () => {
       .set({ withdrawn_at: NOW })
       .where('activate_at', 'is not', null)
       .execute();
-    expect((await store.load()).map(({ activateAt }) => activateAt)).toEqual([null]);
+    expect((await store.load()).keys.map(({ activateAt }) => activateAt)).toEqual([null]);
   });
 });

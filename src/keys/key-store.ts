@@ -1,8 +1,9 @@
-import type { Database, Executor } from '../database/database.js';
+import { Inject, Injectable } from '@nestjs/common';
+import { Database, type Executor } from '../database/database.js';
 import { underLock } from '../database/lock.js';
 import { decrypt, encrypt } from './key-encryption.js';
 import type { RootSecret } from './root-secret.js';
-import type { RootSecrets } from './root-secrets.js';
+import { RootSecrets } from './root-secrets.js';
 import {
   generateSigningKey,
   loadSigningKey,
@@ -10,20 +11,35 @@ import {
   type SigningKey,
 } from './signing-key.js';
 
-/** A managed key and when it signs: see `activeKey()`. */
+/** A managed key and when it signs: see `key-schedule.ts`. */
 export interface StoredKey {
   key: SigningKey;
   /** Epoch milliseconds; null for the standby key. */
   activateAt: number | null;
+  /** Seconds: the longest that any token lives which it signed. */
+  longestTtl: number;
+}
+
+interface StoredKeys {
+  /** Every key that signs, waits, stands by, or has signed. */
+  keys: StoredKey[];
+  /** The `kid`s of those whose tokens are refused although they may be alive. */
+  withdrawn: string[];
+}
+
+interface NewKey {
+  pair: Awaited<ReturnType<typeof generateSigningKey>>;
+  activateAt: number | null;
 }
 
 /** The signing keys in the database, their private halves under the key encryption secret. */
+@Injectable()
 export class KeyStore {
   /** What was decrypted once is not decrypted at every reload. */
   readonly #loaded = new Map<string, SigningKey>();
 
   constructor(
-    private readonly db: Database,
+    @Inject(Database) private readonly db: Database,
     private readonly secrets: RootSecrets,
   ) {}
 
@@ -35,10 +51,17 @@ export class KeyStore {
   async ensure(algorithm: ManagedAlgorithm, now: number): Promise<void> {
     await this.load();
     if (await this.#exists(this.db, algorithm)) return;
-    const active = await generateSigningKey(algorithm);
-    const standby = await generateSigningKey(algorithm);
+    const active = { pair: await generateSigningKey(algorithm), activateAt: now };
+    const standby = { pair: await generateSigningKey(algorithm), activateAt: null };
+    await underLock(this.db, async (trx) => {
+      if (await this.#exists(trx, algorithm)) return;
+      await this.insert(trx, [active, standby], now);
+    });
+  }
+
+  async insert(executor: Executor, keys: readonly NewKey[], now: number): Promise<void> {
     const secret = this.secrets.current;
-    const row = ({ kid, publicJwk, pkcs8 }: typeof active, activateAt: number | null) => ({
+    const rows = keys.map(({ pair: { kid, algorithm, publicJwk, pkcs8 }, activateAt }) => ({
       kid,
       alg: algorithm,
       public_jwk: JSON.stringify(publicJwk),
@@ -47,47 +70,94 @@ export class KeyStore {
       created_at: now,
       activate_at: activateAt,
       withdrawn_at: null,
-    });
-    await underLock(this.db, async (trx) => {
-      if (await this.#exists(trx, algorithm)) return;
-      await trx
-        .insertInto('signing_keys')
-        .values([row(active, now), row(standby, null)])
-        .execute();
-    });
+    }));
+    await executor.insertInto('signing_keys').values(rows).execute();
   }
 
   /**
-   * Every key that signs, waits or still verifies.
-   * @throws Error when one does not decrypt: a wrong secret must stop the start, not make new keys
+   * @throws Error when a key does not decrypt: a wrong secret must stop the start, not make new keys
    */
-  async load(): Promise<StoredKey[]> {
-    const rows = await this.db
+  async load(executor: Executor = this.db): Promise<StoredKeys> {
+    const rows = await executor
       .selectFrom('signing_keys')
-      .select(['kid', 'alg', 'private_key', 'secret_id', 'activate_at'])
-      .where('withdrawn_at', 'is', null)
+      .select([
+        'kid',
+        'alg',
+        'private_key',
+        'secret_id',
+        'activate_at',
+        'longest_ttl',
+        'withdrawn_at',
+      ])
       .orderBy('kid')
       .execute();
-    return rows.map((row) => ({
-      key: this.#loaded.get(row.kid) ?? this.#decrypt(row),
-      activateAt: row.activate_at,
-    }));
+    return {
+      keys: rows
+        .filter((row) => row.withdrawn_at === null)
+        .map((row) => ({
+          key: this.#loaded.get(row.kid) ?? this.#decrypt(row),
+          activateAt: row.activate_at,
+          longestTtl: row.longest_ttl,
+        })),
+      withdrawn: rows.filter((row) => row.withdrawn_at !== null).map(({ kid }) => kid),
+    };
+  }
+
+  async delete(executor: Executor, keys: readonly StoredKey[]): Promise<void> {
+    if (keys.length === 0) return;
+    const kids = keys.map(({ key }) => key.kid);
+    await executor.deleteFrom('signing_keys').where('kid', 'in', kids).execute();
+  }
+
+  /** Notes how long tokens live from now on, before any is signed. @param ttl seconds */
+  async noteTtl(algorithm: ManagedAlgorithm, ttl: number): Promise<void> {
+    await this.db
+      .updateTable('signing_keys')
+      .set({ longest_ttl: ttl })
+      .where('alg', '=', algorithm)
+      .where('longest_ttl', '<', ttl)
+      .execute();
+  }
+
+  /** Puts every key under the current secret. @returns how many were under another */
+  async reencrypt(executor: Executor): Promise<number> {
+    const { current } = this.secrets;
+    const rows = await executor
+      .selectFrom('signing_keys')
+      .select(['kid', 'alg', 'private_key', 'secret_id'])
+      .where('withdrawn_at', 'is', null)
+      .where('secret_id', '!=', current.id)
+      .execute();
+    for (const row of rows) {
+      const pkcs8 = decryptKey(this.#secretOf(row), row);
+      await executor
+        .updateTable('signing_keys')
+        .set({
+          private_key: encrypt(current.key('key encryption'), `${row.kid}|${row.alg}`, pkcs8),
+          secret_id: current.id,
+        })
+        .where('kid', '=', row.kid)
+        .execute();
+    }
+    return rows.length;
   }
 
   #decrypt(row: { kid: string; alg: string; private_key: string; secret_id: string }): SigningKey {
-    const secret = this.secrets.find(row.secret_id);
-    if (secret === undefined) {
-      throw new Error(
-        `The signing key ${row.kid} is encrypted under another secret (id ${row.secret_id}) than ` +
-          (this.secrets.file === undefined
-            ? 'KEY_ENCRYPTION_SECRET: set that one, or set it as KEY_ENCRYPTION_SECRET_PREVIOUS.'
-            : `the one in ${this.secrets.file}: restore that file from a backup.`),
-      );
-    }
-    const pkcs8 = decryptKey(secret, row);
+    const pkcs8 = decryptKey(this.#secretOf(row), row);
     const key = loadSigningKey(row.kid, row.alg as ManagedAlgorithm, pkcs8);
     this.#loaded.set(row.kid, key);
     return key;
+  }
+
+  #secretOf({ kid, secret_id: id }: { kid: string; secret_id: string }): RootSecret {
+    const secret = this.secrets.find(id);
+    if (secret !== undefined) return secret;
+    throw new Error(
+      `The signing key ${kid} is encrypted under another secret (id ${id}) than ` +
+        (this.secrets.file === undefined
+          ? 'KEY_ENCRYPTION_SECRET: set that one, or set it as KEY_ENCRYPTION_SECRET_PREVIOUS.'
+          : `the one in ${this.secrets.file}: restore that file from a backup.`),
+    );
   }
 
   async #exists(executor: Executor, algorithm: ManagedAlgorithm): Promise<boolean> {

@@ -7,14 +7,15 @@ import {
 } from '@nestjs/common';
 import { Clock } from '../clock.js';
 import { Config } from '../config/config.js';
-import { Database } from '../database/database.js';
+import { type Database, POLLING } from '../database/database.js';
+import { causeOf } from '../database/unavailable.js';
 import { unavailable } from '../errors.js';
-import { RootSecrets } from './root-secrets.js';
+import { activeKey, verifyingKeys } from './key-schedule.js';
 import { KeyStore, type StoredKey } from './key-store.js';
 import { secretKey, type SigningKey, type VerificationKey } from './signing-key.js';
 
 /** Milliseconds. */
-const RELOAD_EVERY = 5_000;
+const RELOAD_EVERY = 500;
 /** An instance that has not heard of the keys for so long neither signs nor verifies. */
 const MAX_AGE = 60_000;
 /** Unknown `kid`s, which anyone can invent, cause at most one reload in this time. */
@@ -26,20 +27,20 @@ export class Keyring implements OnModuleInit, OnModuleDestroy {
   readonly #logger = new Logger('Keyring');
   /** Keys from `JWT_SECRET`: with one, no managed key signs or verifies. */
   readonly #shared: readonly SigningKey[];
-  readonly #store: KeyStore;
   #stored: readonly StoredKey[] = [];
   #byKid: ReadonlyMap<string, SigningKey> = new Map();
+  #withdrawn: readonly string[] = [];
   #loadedAt = -Infinity;
   #missedAt = -Infinity;
+  #failing = false;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(
-    @Inject(Database) db: Database,
+    @Inject(POLLING) private readonly polling: Database,
     @Inject(Config) private readonly config: Config,
     @Inject(Clock) private readonly clock: Clock,
-    secrets: RootSecrets,
+    private readonly store: KeyStore,
   ) {
-    this.#store = new KeyStore(db, secrets);
     this.#shared = [config.jwtSecret, config.jwtSecretPrevious]
       .filter((secret) => secret !== undefined)
       .map(secretKey);
@@ -48,7 +49,7 @@ export class Keyring implements OnModuleInit, OnModuleDestroy {
 
   async onModuleInit(): Promise<void> {
     if (this.#shared.length > 0) return;
-    await this.#store.ensure(this.config.signingAlgorithm, this.clock.now());
+    await this.store.ensure(this.config.signingAlgorithm, this.clock.now());
     await this.#load();
     this.#timer = setInterval(() => void this.reload(), RELOAD_EVERY).unref();
   }
@@ -88,6 +89,12 @@ export class Keyring implements OnModuleInit, OnModuleDestroy {
     return [...this.#byKid.values()];
   }
 
+  /** The `kid`s whose tokens are refused although they may be alive. */
+  withdrawn(): readonly string[] {
+    this.#requireFresh();
+    return this.#withdrawn;
+  }
+
   #requireFresh(): void {
     if (!this.fresh) throw unavailable('state_stale', 1);
   }
@@ -103,29 +110,27 @@ export class Keyring implements OnModuleInit, OnModuleDestroy {
   async reload(): Promise<void> {
     try {
       await this.#load();
+      if (this.#failing) this.#logger.log('The signing keys are read again');
+      this.#failing = false;
     } catch (error) {
-      this.#logger.warn(`The signing keys could not be read: ${(error as Error).message}`);
+      if (!this.#failing) this.#logger.warn(`The signing keys cannot be read: ${causeOf(error)}`);
+      this.#failing = true;
     }
   }
 
   async #load(): Promise<void> {
     const startedAt = this.clock.monotonic();
-    const stored = await this.#store.load();
+    const { keys, withdrawn } = await this.store.load(this.polling);
+    const { signingAlgorithm, accessTokenTtl } = this.config;
+    const ours = keys.filter(({ key }) => key.algorithm === signingAlgorithm);
+    if (ours.some(({ longestTtl }) => longestTtl < accessTokenTtl)) {
+      await this.store.noteTtl(signingAlgorithm, accessTokenTtl);
+    }
     if (startedAt < this.#loadedAt) return; // overtaken by a later read
-    this.#stored = stored;
-    this.#byKid = new Map(stored.map(({ key }) => [key.kid, key]));
+    this.#stored = keys;
+    const verifying = verifyingKeys(keys, signingAlgorithm, this.clock.now());
+    this.#byKid = new Map(verifying.map(({ key }) => [key.kid, key]));
+    this.#withdrawn = withdrawn;
     this.#loadedAt = startedAt;
   }
-}
-
-/** The latest key that is due: a pure function of the time, so that no process flips states. */
-export function activeKey(
-  keys: readonly StoredKey[],
-  algorithm: SigningKey['algorithm'],
-  now: number,
-): SigningKey | undefined {
-  const due = keys
-    .filter(({ key, activateAt }) => key.algorithm === algorithm && (activateAt ?? Infinity) <= now)
-    .sort((a, b) => (b.activateAt ?? 0) - (a.activateAt ?? 0));
-  return due[0]?.key;
 }

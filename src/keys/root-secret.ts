@@ -12,7 +12,7 @@ import {
 import { dirname } from 'node:path';
 
 /** What is derived from the one secret. Each purpose has its own label, so that no key serves two. */
-type Purpose = 'key encryption' | 'secret id' | 'throttle names';
+type Purpose = 'key encryption' | 'secret id' | 'throttle names' | 'refresh tokens' | 'audit seals';
 
 /** A key encryption secret: everything that must be kept from a reader of the database. */
 export class RootSecret {

@@ -29,19 +29,30 @@ export class RootSecrets {
     if (database.kind === 'postgres') throw new Error('KEY_ENCRYPTION_SECRET is required');
     const { secretFile } = database;
     return underLock(db, async (trx) => {
-      const first = !(await anyRow(trx, 'signing_keys')) && !(await anyRow(trx, 'sessions'));
+      let first = true;
+      for (const table of ['signing_keys', 'sessions', 'audit_seals'] as const) {
+        first &&= !(await anyRow(trx, table));
+      }
       const secret = new RootSecret(secretBesideDatabase(secretFile, first));
       return new RootSecrets(secret, undefined, secretFile);
     });
   }
 
+  /** The current one first. */
+  get all(): RootSecret[] {
+    return [this.current, this.previous].filter((secret) => secret !== undefined);
+  }
+
   /** The secret under which something was encrypted; undefined where it is neither of ours. */
   find(id: string): RootSecret | undefined {
-    return [this.current, this.previous].find((secret) => secret?.id === id);
+    return this.all.find((secret) => secret.id === id);
   }
 }
 
-async function anyRow(executor: Executor, table: 'signing_keys' | 'sessions'): Promise<boolean> {
+async function anyRow(
+  executor: Executor,
+  table: 'signing_keys' | 'sessions' | 'audit_seals',
+): Promise<boolean> {
   const row = await executor
     .selectFrom(table)
     .select((eb) => eb.lit(1).as('one'))

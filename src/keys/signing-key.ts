@@ -27,7 +27,7 @@ export interface SigningKey extends VerificationKey {
 /** A new key pair as it is stored: the public half as a JWK, the private half as PKCS #8. */
 export async function generateSigningKey(
   algorithm: ManagedAlgorithm,
-): Promise<{ kid: string; publicJwk: JsonWebKey; pkcs8: Buffer }> {
+): Promise<{ kid: string; algorithm: ManagedAlgorithm; publicJwk: JsonWebKey; pkcs8: Buffer }> {
   const { publicKey, privateKey } =
     algorithm === 'ES256'
       ? await promisify(generateKeyPair)('ec', { namedCurve: 'P-256' })
@@ -35,6 +35,7 @@ export async function generateSigningKey(
   const publicJwk = publicKey.export({ format: 'jwk' });
   return {
     kid: thumbprint(publicJwk),
+    algorithm,
     publicJwk,
     pkcs8: privateKey.export({ type: 'pkcs8', format: 'der' }),
   };
