@@ -1,77 +1,108 @@
-import { sql } from 'kysely';
-import { type Database, isPostgres } from '../database/database.js';
-import type { Revocation } from './revocation.js';
+import { createHash } from 'node:crypto';
+import { Inject, Injectable } from '@nestjs/common';
+import { JwtService } from '@nestjs/jwt';
+import { Clock } from '../clock.js';
+import { Config } from '../config/config.js';
+import { Keyring } from '../keys/keyring.js';
+import { Revocations } from './revocations.js';
 
-interface Row {
-  id: number;
-  kind: Revocation['kind'];
-  subject: string;
-  gen: number | null;
-  expires_at: number;
+/** Seconds that a statement is good for: whoever cannot get a newer one trusts no token. */
+const LIFETIME = 120;
+/** Milliseconds: it is signed anew after so long, though nothing has changed. */
+const RENEWED_AFTER = 30_000;
+/** A larger one is signed once a second at most, however fast it changes. */
+const LARGE = 10_000;
+const LARGE_RENEWED_AFTER = 1_000;
+
+/** Everything that must be refused at this moment; hashes are base64url of SHA-256. */
+interface Statement {
+  iss: string;
+  iat: number;
+  exp: number;
+  /** Hashes of `sid`. */
+  sessions: string[];
+  /** Hashes of `jti`. */
+  tokens: string[];
+  /** By the hash of a `sub`: tokens with a lower `gen` are refused. */
+  users: Record<string, number>;
+  /** `kid`s that were withdrawn. */
+  keys: string[];
 }
 
-interface Batch {
-  revocations: Revocation[];
-  /** Milliseconds by which the database's clock is ahead of ours, where it has one of its own. */
-  clockOffset?: number;
+export interface SignedStatement {
+  jwt: string;
+  /** An entity tag (RFC 9110 section 8.8.3). */
+  etag: string;
 }
 
 /**
- * Reads the revocations that were committed since the last read, by any process.
- *
- * SQLite has one writer at a time, so ids follow the order of commits. On PostgreSQL they do not:
- * a slow transaction commits rows with older ids later. There each read begins at the oldest
- * transaction that was still open in the snapshot of the read before; what is read twice is
- * added once.
+ * The revocation feed for services that check tokens without asking: a JWT of all that is refused,
+ * a snapshot, since a revocation lives about as long as an access token. Whoever reads it learns
+ * nothing of a token that they have not been sent.
  */
+@Injectable()
 export class RevocationFeed {
-  #lastId = 0;
-  #oldestOpen = '0';
+  #current: (SignedStatement & { signedAt: number; size: number; state: string }) | undefined;
+  #hashes = new Map<string, string>();
 
-  constructor(private readonly db: Database) {}
+  constructor(
+    private readonly jwt: JwtService,
+    @Inject(Config) private readonly config: Config,
+    @Inject(Clock) private readonly clock: Clock,
+    private readonly keyring: Keyring,
+    private readonly revocations: Revocations,
+  ) {}
 
-  next(now: number): Promise<Batch> {
-    return isPostgres(this.db) ? this.#nextOnPostgres() : this.#nextOnSqlite(now);
+  /** @throws temporarily_unavailable while the memory or the keys are stale */
+  current(): SignedStatement {
+    const { kid } = this.keyring.signingKey();
+    const withdrawn = this.keyring.withdrawn();
+    const state = `${this.revocations.version} ${kid} ${withdrawn.join()}`;
+    const known = this.#current;
+    if (known !== undefined) {
+      const age = this.clock.monotonic() - known.signedAt;
+      const good = known.state === state ? RENEWED_AFTER : LARGE_RENEWED_AFTER;
+      if (age < good && (known.state === state || known.size > LARGE)) return known;
+    }
+    const statement = this.#statement(withdrawn);
+    const jwt = this.#sign(statement);
+    const etag = `"${sha256(jwt)}"`;
+    const size = statement.sessions.length + statement.tokens.length;
+    this.#current = { jwt, etag, size, state, signedAt: this.clock.monotonic() };
+    return this.#current;
   }
 
-  async #nextOnSqlite(now: number): Promise<Batch> {
-    const rows = await this.db
-      .selectFrom('revocations')
-      .select(['id', 'kind', 'subject', 'gen', 'expires_at'])
-      .where('id', '>', this.#lastId)
-      .orderBy('id')
-      .execute();
-    this.#lastId = rows.at(-1)?.id ?? this.#lastId;
-    return { revocations: rows.filter((row) => row.expires_at > now).map(toRevocation) };
-  }
-
-  async #nextOnPostgres(): Promise<Batch> {
-    const askedAt = Date.now();
-    const { rows } = await sql<Partial<Row> & { oldest_open: string; database_now: number }>`
-      select pg_snapshot_xmin(pg_current_snapshot())::text as oldest_open,
-        (extract(epoch from clock_timestamp()) * 1000)::bigint as database_now,
-        r.id, r.kind, r.subject, r.gen, r.expires_at
-      from (select 1) as one left join revocations as r on r.xid >= ${this.#oldestOpen}::xid8
-    `.execute(this.db);
-    const answeredAt = Date.now();
-    const [first] = rows;
-    if (first === undefined) throw new Error('A left join of one row gave none');
-    this.#oldestOpen = first.oldest_open;
-    return {
-      revocations: rows.filter((row): row is typeof row & Row => row.id != null).map(toRevocation),
-      clockOffset: offset(first.database_now, askedAt, answeredAt),
+  #statement(withdrawn: readonly string[]): Statement {
+    // As of when it was read, not of when it is signed.
+    const { sessions, tokens, users, readAt } = this.revocations.snapshot();
+    const iat = Math.floor(readAt / 1000);
+    const hashes = new Map<string, string>();
+    const hash = (subject: string): string => {
+      const known = this.#hashes.get(subject) ?? sha256(subject);
+      hashes.set(subject, known);
+      return known;
     };
+    const statement = {
+      iss: this.config.issuer,
+      iat,
+      exp: iat + LIFETIME,
+      sessions: sessions.map(hash),
+      tokens: tokens.map(hash),
+      users: Object.fromEntries(users.map(([sub, gen]) => [hash(sub), gen])),
+      keys: [...withdrawn],
+    };
+    this.#hashes = hashes; // those of what is refused no more are forgotten
+    return statement;
+  }
+
+  #sign(statement: Statement): string {
+    const { sign, algorithm, kid } = this.keyring.signingKey();
+    return this.jwt.sign(statement, {
+      privateKey: sign,
+      algorithm,
+      header: { alg: algorithm, typ: 'revocations+jwt', kid },
+    });
   }
 }
 
-/** Zero as long as the difference is within what the round trip leaves open. */
-function offset(databaseNow: number, askedAt: number, answeredAt: number): number {
-  const difference = databaseNow - (askedAt + answeredAt) / 2;
-  return Math.abs(difference) <= answeredAt - askedAt + 50 ? 0 : Math.round(difference);
-}
-
-function toRevocation({ kind, subject, gen, expires_at }: Row): Revocation {
-  return kind === 'sub'
-    ? { kind, subject, gen: gen ?? 0, expiresAt: expires_at }
-    : { kind, subject, expiresAt: expires_at };
-}
+const sha256 = (text: string): string => createHash('sha256').update(text).digest('base64url');

@@ -1,5 +1,12 @@
 import { Module } from '@nestjs/common';
+import { JwtModule } from '@nestjs/jwt';
+import { KeysModule } from '../keys/keys.module.js';
+import { RevocationFeed } from './revocation-feed.js';
 import { Revocations } from './revocations.js';
 
-@Module({ providers: [Revocations], exports: [Revocations] })
+@Module({
+  imports: [JwtModule.register({}), KeysModule],
+  providers: [Revocations, RevocationFeed],
+  exports: [Revocations, RevocationFeed],
+})
 export class RevocationModule {}

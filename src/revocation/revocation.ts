@@ -1,9 +1,15 @@
 /**
- * What must be refused before it expires: one token, one session, or every token of a user
- * below a generation. A row lives as long as a token that it refuses could.
+ * What must be refused before it expires: one access token (`jti`), one API token (`api`), one
+ * session, or every token of a user below a generation. A row lives as long as a token that it refuses could.
  */
 export type Revocation = { expiresAt: number } & (
-  { kind: 'jti' | 'sid'; subject: string } | { kind: 'sub'; subject: string; gen: number }
+  | {
+      kind: 'jti' | 'api' | 'sid';
+      subject: string;
+      /** With a `jti`: the session of the token. */
+      sid?: string;
+    }
+  | { kind: 'sub'; subject: string; gen: number }
 );
 
 /** The claims by which a token can be revoked. */

@@ -8,17 +8,21 @@ import {
 import type { Transaction } from 'kysely';
 import { Clock } from '../clock.js';
 import { Config } from '../config/config.js';
-import { Database, type Executor } from '../database/database.js';
+import { Database, type Executor, POLLING } from '../database/database.js';
 import type { Schema } from '../database/schema.js';
 import { causeOf } from '../database/unavailable.js';
 import { unavailable } from '../errors.js';
-import { RevocationFeed } from './revocation-feed.js';
+import { RevocationReader } from './revocation-reader.js';
 import type { Revocable, Revocation } from './revocation.js';
 import { RevocationSet } from './revocation-set.js';
 
 /** Milliseconds. */
 const POLL_EVERY = 500;
 const PRUNE_EVERY = 60_000;
+/** By so much two clocks may differ everywhere here. */
+const CLOCK_JUMP = 5_000;
+/** After a jump of the clock nothing is pruned for so long. */
+const STEADY_FOR = 3_600_000;
 
 /** Revokes in the transaction that it was given in. */
 export type Revoke = (revocations: readonly Revocation[]) => Promise<void>;
@@ -28,19 +32,24 @@ export type Revoke = (revocations: readonly Revocation[]) => Promise<void>;
 export class Revocations implements OnModuleInit, OnModuleDestroy {
   readonly #logger = new Logger('Revocations');
   readonly #set = new RevocationSet();
-  readonly #feed: RevocationFeed;
+  readonly #reader: RevocationReader;
   /** When the last good read began. Before the first one nothing is accepted. */
   #readAt = -Infinity;
   #prunedAt = -Infinity;
+  #pruneFrom = -Infinity;
+  #version = 0;
+  /** Of the wall clock before the one that only goes forwards; milliseconds. */
+  #clockAhead = -Infinity;
   #timer: NodeJS.Timeout | undefined;
   #failing = false;
 
   constructor(
     @Inject(Database) private readonly db: Database,
+    @Inject(POLLING) polling: Database,
     @Inject(Config) private readonly config: Config,
     @Inject(Clock) private readonly clock: Clock,
   ) {
-    this.#feed = new RevocationFeed(db);
+    this.#reader = new RevocationReader(polling);
   }
 
   async onModuleInit(): Promise<void> {
@@ -59,8 +68,41 @@ export class Revocations implements OnModuleInit, OnModuleDestroy {
 
   /** @throws temporarily_unavailable when the memory is older than `REVOCATION_MAX_STALENESS` */
   isRevoked(claims: Revocable): boolean {
-    if (!this.fresh) throw unavailable('state_stale', 1);
+    this.#requireFresh();
     return this.#set.has(claims);
+  }
+
+  /** @throws temporarily_unavailable as `isRevoked` */
+  isApiTokenRevoked(id: string): boolean {
+    this.#requireFresh();
+    return this.#set.hasApiToken(id);
+  }
+
+  /** Whether a user has other rights by now than at this generation. @throws as `isRevoked` */
+  isBelow(sub: string, gen: number): boolean {
+    this.#requireFresh();
+    return this.#set.isBelow(sub, gen);
+  }
+
+  /** Changes whenever something was revoked. @throws temporarily_unavailable as `isRevoked` */
+  get version(): number {
+    this.#requireFresh();
+    return this.#version;
+  }
+
+  /**
+   * All that is refused now, and when (epoch milliseconds) that was so.
+   * @throws temporarily_unavailable as `isRevoked`
+   */
+  snapshot(): ReturnType<RevocationSet['entries']> & { readAt: number } {
+    this.#requireFresh();
+    this.#set.prune(this.clock.now());
+    const readAt = this.clock.now() - (this.clock.monotonic() - this.#readAt);
+    return { ...this.#set.entries(), readAt };
+  }
+
+  #requireFresh(): void {
+    if (!this.fresh) throw unavailable('state_stale', 1);
   }
 
   /**
@@ -80,7 +122,9 @@ export class Revocations implements OnModuleInit, OnModuleDestroy {
   }
 
   #apply(revocations: readonly Revocation[]): void {
-    for (const revocation of revocations) this.#set.add(revocation);
+    for (const revocation of revocations) {
+      if (this.#set.add(revocation)) this.#version++;
+    }
   }
 
   #schedule(): void {
@@ -103,14 +147,29 @@ export class Revocations implements OnModuleInit, OnModuleDestroy {
 
   async #poll(): Promise<void> {
     const startedAt = this.clock.monotonic();
-    const { revocations, clockOffset } = await this.#feed.next(this.clock.now());
+    const { revocations, clockOffset } = await this.#reader.next(this.clock.now());
     this.#apply(revocations);
     this.#readAt = startedAt;
     if (clockOffset !== undefined) this.clock.correct(clockOffset);
-    if (startedAt - this.#prunedAt >= PRUNE_EVERY) {
+    this.#watchClock(startedAt);
+    if (startedAt - this.#prunedAt >= PRUNE_EVERY && startedAt >= this.#pruneFrom) {
       this.#prunedAt = startedAt;
       await this.#prune(this.clock.now());
     }
+  }
+
+  /** A clock that is set back makes tokens live longer: the operator should know. */
+  #watchClock(monotonic: number): void {
+    const ahead = this.clock.now() - monotonic;
+    if (ahead < this.#clockAhead - CLOCK_JUMP) {
+      const seconds = Math.round((this.#clockAhead - ahead) / 1000);
+      this.#logger.warn(`The clock went back by ${seconds} s: what expires, expires later`);
+    }
+    // It may be wrong now and right again soon: what seems over by it is kept for a while.
+    if (Math.abs(ahead - this.#clockAhead) > CLOCK_JUMP && this.#clockAhead !== -Infinity) {
+      this.#pruneFrom = monotonic + STEADY_FOR;
+    }
+    this.#clockAhead = ahead;
   }
 
   async #prune(now: number): Promise<void> {
@@ -128,6 +187,7 @@ async function insert(executor: Executor, revocations: readonly Revocation[]): P
         kind: revocation.kind,
         subject: revocation.subject,
         gen: revocation.kind === 'sub' ? revocation.gen : null,
+        sid: revocation.kind === 'jti' ? (revocation.sid ?? null) : null,
         expires_at: revocation.expiresAt,
       })),
     )
