@@ -1,95 +1,225 @@
 import { randomUUID } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
+import type { Selectable } from 'kysely';
 import { Clock } from '../clock.js';
 import { Config } from '../config/config.js';
-import type { Executor } from '../database/database.js';
-import { type Revocation, revocationExpiry } from '../revocation/revocation.js';
+import { Database, type Executor, isPostgres } from '../database/database.js';
+import type { SessionsTable } from '../database/schema.js';
+import { scopesIn } from '../roles.js';
+import { type RefreshTokenId, RefreshTokens } from './refresh-tokens.js';
+import { later, liveAt, sooner } from './session-rows.js';
 
 /** A session as it stands in an access token. */
 export interface Session {
   /** The public `sid`. */
   id: string;
+  userId: string;
+  /** What was granted at login. */
   scopes: readonly string[];
   /** Epoch seconds of the login. */
   authTime: number;
+  /** What refreshes it; undefined for a session that ends with its access token. */
+  refresh?: Refresh;
 }
 
-/** One login is one session is one row; every access token belongs to one. */
+export interface Refresh {
+  token: string;
+  /** Epoch milliseconds: without a refresh until then, the session ends. */
+  expiresAt: number;
+  /** Epoch milliseconds: the session ends then, however often it is refreshed. */
+  sessionExpiresAt: number;
+}
+
+/** A session as its user sees it. Times are epoch milliseconds. */
+export interface ListedSession {
+  id: string;
+  createdAt: number;
+  lastUsedAt: number;
+  expiresAt: number;
+  address: string | null;
+  userAgent: string | null;
+}
+
+/** From where a login or a refresh comes. */
+export interface Client {
+  address: string;
+  userAgent: string | undefined;
+}
+
+/** The times of an access token, fixed before anything is written about it; epoch seconds. */
+export interface Lifetime {
+  issuedAt: number;
+  expiresAt: number;
+}
+
+interface NewSession {
+  userId: string;
+  scopes: readonly string[];
+  lifetime: Lifetime;
+  client: Client;
+  /** Without it, the session ends with its access token. */
+  refreshable: boolean;
+}
+
+/** Characters. */
+const MAX_USER_AGENT = 256;
+
+/** One login is one session is one row; every token belongs to one. */
 @Injectable()
 export class Sessions {
   constructor(
+    @Inject(Database) private readonly db: Database,
     @Inject(Config) private readonly config: Config,
     @Inject(Clock) private readonly clock: Clock,
+    private readonly refreshTokens: RefreshTokens,
   ) {}
 
+  /** Opens a session in the caller's transaction, which holds the user's row. */
+  async open(executor: Executor, session: NewSession): Promise<Session> {
+    const { userId, scopes, lifetime, client, refreshable } = session;
+    const now = lifetime.issuedAt * 1000;
+    const expiresAt = now + this.config.sessionTtl * 1000;
+    const row = {
+      id: randomUUID(),
+      user_id: userId,
+      scopes: scopes.join(' '),
+      auth_time: now,
+      refresh_id: refreshable ? this.refreshTokens.newId() : null,
+      counter: 0,
+      rotated_at: this.clock.now(),
+      idle_expires_at: refreshable
+        ? Math.min(now + this.config.sessionIdleTtl * 1000, expiresAt)
+        : lifetime.expiresAt * 1000,
+      expires_at: expiresAt,
+      access_expires_at: lifetime.expiresAt * 1000,
+      ended_at: null,
+      ...seenFrom(client),
+    };
+    await executor.insertInto('sessions').values(row).execute();
+    return this.#toSession(row);
+  }
+
   /**
-   * Opens a session in the caller's transaction, which holds the user's row.
-   * @param lifetime of the access token that is issued with it, in epoch seconds
+   * Puts the next refresh token in the place of the one that is presented: one conditional update,
+   * so that of any number at once one rotates it. For the reuse interval the others, and a client
+   * that lost the answer, get the same successor.
+   *
+   * @returns undefined where the token is not the valid one
    */
-  async open(
+  async rotate(
     executor: Executor,
-    userId: string,
-    scopes: readonly string[],
-    lifetime: { issuedAt: number; expiresAt: number },
-  ): Promise<Session> {
-    const id = randomUUID();
-    await executor
-      .insertInto('sessions')
-      .values({
-        id,
-        user_id: userId,
-        scopes: scopes.join(' '),
-        auth_time: lifetime.issuedAt * 1000,
-        expires_at: (lifetime.issuedAt + this.config.sessionTtl) * 1000,
-        access_expires_at: lifetime.expiresAt * 1000,
-        ended_at: null,
-      })
-      .execute();
-    return { id, scopes, authTime: lifetime.issuedAt };
-  }
-
-  /** Ends every session of a user whose access tokens are refused by `revocationsOfUser`. */
-  async endAll(executor: Executor, userId: string): Promise<void> {
-    await executor
-      .updateTable('sessions')
-      .set({ ended_at: this.clock.now() })
-      .where('user_id', '=', userId)
-      .where('ended_at', 'is', null)
-      .execute();
-  }
-
-  /**
-   * Ends every session of a user but one.
-   * @returns what refuses the access tokens of theirs that are still alive
-   */
-  async endOthers(executor: Executor, userId: string, kept: string): Promise<Revocation[]> {
+    { refreshId, counter }: RefreshTokenId,
+    lifetime: Lifetime,
+    client: Client,
+  ): Promise<Session | undefined> {
     const now = this.clock.now();
-    const ended = await executor
+    const idleExpiresAt = (lifetime.issuedAt + this.config.sessionIdleTtl) * 1000;
+    const live = executor
       .updateTable('sessions')
-      .set({ ended_at: now })
-      .where('user_id', '=', userId)
-      .where('id', '!=', kept)
-      .where('ended_at', 'is', null)
-      .returning(['id', 'access_expires_at'])
-      .execute();
-    return ended
-      .map(({ id, access_expires_at }) => ({
-        kind: 'sid' as const,
-        subject: id,
-        expiresAt: revocationExpiry(access_expires_at),
+      .set((eb) => ({
+        access_expires_at: later(eb, 'access_expires_at', lifetime.expiresAt * 1000),
       }))
-      .filter(({ expiresAt }) => expiresAt > now);
+      .where('refresh_id', '=', refreshId)
+      .where(liveAt(now))
+      .returning(RETURNED);
+    const row =
+      (await live
+        .set((eb) => ({
+          counter: counter + 1,
+          rotated_at: now,
+          idle_expires_at: sooner(eb, 'expires_at', idleExpiresAt),
+          ...seenFrom(client),
+        }))
+        .where('counter', '=', counter)
+        .executeTakeFirst()) ??
+      (await live
+        .where('counter', '=', counter + 1)
+        .where('rotated_at', '>=', now - this.config.refreshTokenReuseInterval)
+        .executeTakeFirst());
+    return row && this.#toSession(row);
   }
 
-  /** What refuses every living access token of a user below a generation: one row, or none. */
-  async revocationsOfUser(executor: Executor, userId: string, gen: number): Promise<Revocation[]> {
-    const row = await executor
+  /** What a genuine refresh token names; undefined for any other text. */
+  read(refreshToken: string): RefreshTokenId | undefined {
+    return this.refreshTokens.read(refreshToken);
+  }
+
+  /** The session that a genuine refresh token belongs to, locked where that is asked for. */
+  async find(
+    executor: Executor,
+    refreshId: string,
+    { lock = false } = {},
+  ): Promise<Selectable<SessionsTable> | undefined> {
+    return executor
       .selectFrom('sessions')
-      .select(({ fn }) => fn.max('access_expires_at').as('last'))
-      .where('user_id', '=', userId)
+      .selectAll()
+      .where('refresh_id', '=', refreshId)
+      .$if(lock && isPostgres(executor), (query) => query.forUpdate())
       .executeTakeFirst();
-    const expiresAt = revocationExpiry(row?.last ?? 0);
-    if (expiresAt <= this.clock.now()) return [];
-    return [{ kind: 'sub', subject: userId, gen, expiresAt }];
+  }
+
+  /** Of a session that is over: its refresh tokens are as good as unknown from then on. */
+  async forgetRefreshToken(executor: Executor, id: string): Promise<void> {
+    await executor.updateTable('sessions').set({ refresh_id: null }).where('id', '=', id).execute();
+  }
+
+  /** Whether a session that was not ended can still be used. */
+  isLive(session: Pick<SessionsTable, 'ended_at' | 'idle_expires_at' | 'expires_at'>): boolean {
+    const now = this.clock.now();
+    return session.ended_at === null && session.idle_expires_at > now && session.expires_at > now;
+  }
+
+  /** The live sessions of a user, the last used one first. */
+  async list(userId: string): Promise<ListedSession[]> {
+    const now = this.clock.now();
+    const rows = await this.db
+      .selectFrom('sessions')
+      .select(['id', 'auth_time', 'rotated_at', 'idle_expires_at', 'address', 'user_agent'])
+      .where('user_id', '=', userId)
+      .where(liveAt(now))
+      .orderBy('rotated_at', 'desc')
+      .orderBy('id')
+      .execute();
+    return rows.map((row) => ({
+      id: row.id,
+      createdAt: row.auth_time,
+      lastUsedAt: row.rotated_at,
+      expiresAt: row.idle_expires_at,
+      address: row.address,
+      userAgent: row.user_agent,
+    }));
+  }
+
+  #toSession(row: Pick<SessionsTable, (typeof RETURNED)[number]>): Session {
+    const { refresh_id: refreshId, counter } = row;
+    return {
+      id: row.id,
+      userId: row.user_id,
+      scopes: scopesIn(row.scopes),
+      authTime: row.auth_time / 1000,
+      ...(refreshId !== null && {
+        refresh: {
+          token: this.refreshTokens.issue({ refreshId, counter }),
+          expiresAt: row.idle_expires_at,
+          sessionExpiresAt: row.expires_at,
+        },
+      }),
+    };
   }
 }
+
+/** Text that is well-formed and short, since anybody can send anything. */
+function seenFrom({ address, userAgent }: Client): { address: string; user_agent: string | null } {
+  return { address, user_agent: userAgent?.toWellFormed().slice(0, MAX_USER_AGENT) ?? null };
+}
+
+const RETURNED = [
+  'id',
+  'user_id',
+  'scopes',
+  'auth_time',
+  'refresh_id',
+  'counter',
+  'idle_expires_at',
+  'expires_at',
+] as const;

@@ -2,8 +2,8 @@ import type { Transaction } from 'kysely';
 import { isPostgres } from '../database/database.js';
 import type { Schema } from '../database/schema.js';
 
-/** A user whose row is locked until the transaction ends. */
-export interface LockedUser {
+/** A user as a transaction sees one. */
+export interface UserState {
   id: string;
   username: string;
   roles: readonly string[];
@@ -15,15 +15,28 @@ export interface LockedUser {
 }
 
 /**
- * Locks the user's row, always before any row of theirs: `share` for what opens a session,
- * `update` for what ends one, so that of the two one waits for the other. On SQLite the
- * transaction has the write lock already.
+ * Locks the user's row until the transaction ends, always before any row of theirs: `share` for
+ * what opens a session, `update` for what ends one, so that of the two one waits for the other. On
+ * SQLite the transaction has the write lock already.
  */
-export async function lockUser(
+export const lockUser = (
   trx: Transaction<Schema>,
   userId: string,
   strength: 'share' | 'update',
-): Promise<LockedUser | undefined> {
+): Promise<UserState | undefined> => find(trx, userId, strength);
+
+/** The user as of now, for who has locked a session of theirs, which comes after the user. */
+export const readUser = (
+  trx: Transaction<Schema>,
+  userId: string,
+): Promise<UserState | undefined> => find(trx, userId);
+
+async function find(
+  trx: Transaction<Schema>,
+  userId: string,
+  strength?: 'share' | 'update',
+): Promise<UserState | undefined> {
+  const locks = isPostgres(trx) ? strength : undefined;
   const row = await trx
     .selectFrom('users')
     .select([
@@ -36,7 +49,8 @@ export async function lockUser(
       'password_expires_at',
     ])
     .where('id', '=', userId)
-    .$if(isPostgres(trx), (query) => (strength === 'share' ? query.forShare() : query.forUpdate()))
+    .$if(locks === 'share', (query) => query.forShare())
+    .$if(locks === 'update', (query) => query.forUpdate())
     .executeTakeFirst();
   return (
     row && {
