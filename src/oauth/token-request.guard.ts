@@ -2,11 +2,9 @@ import { type ExecutionContext, Inject, Injectable } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
 import { LocalAuthGuard } from '../auth/local-auth.guard.js';
 import { Config } from '../config/config.js';
-import { LatchkeyError, malformed } from '../errors.js';
+import { targetInvalid } from '../errors.js';
+import { refuseClient } from './client-check.js';
 import { parseTokenRequest, unsupportedGrant } from './token-request.js';
-
-/** Base64 of ":", an empty id and secret: what Swagger UI sends with empty client fields. */
-const EMPTY_CLIENT = /^basic +og==$/i;
 
 /** Turns the body into a token request, then asks for what its grant needs. */
 @Injectable()
@@ -19,20 +17,12 @@ export class TokenRequestGuard extends LocalAuthGuard {
     const request = context.switchToHttp().getRequest<FastifyRequest>();
     refuseClient(request);
     const tokenRequest = parseTokenRequest(request.body);
-    if (!this.config.passwordGrant) throw unsupportedGrant();
+    const { issuer, audiences, passwordGrant } = this.config;
+    const { grant, resource = issuer } = tokenRequest;
+    if (grant === 'password' && !passwordGrant) throw unsupportedGrant();
+    if (![issuer, ...audiences].includes(resource)) throw targetInvalid();
     request.body = tokenRequest;
-    return super.canActivate(context);
+    // A refresh token is its own proof, and is judged where it is used up.
+    return grant === 'refresh_token' || super.canActivate(context);
   }
-}
-
-/** There are no OAuth clients here; whoever claims to be one is told (RFC 6749 section 5.2). */
-function refuseClient({ headers, body }: FastifyRequest): void {
-  const { authorization } = headers;
-  if (authorization === undefined || !/^basic( |$)/i.test(authorization)) return;
-  if (EMPTY_CLIENT.test(authorization)) return;
-  const { client_secret: secret } = (body ?? {}) as { client_secret?: unknown };
-  if (secret !== undefined && secret !== '') {
-    throw malformed('A client must authenticate in one way'); // RFC 6749 section 2.3
-  }
-  throw new LatchkeyError('invalid_client', 'client_unknown', 'There is no such client');
 }

@@ -5,7 +5,11 @@ import { parseTokenRequest } from './token-request.js';
 const CODES = ['request_malformed', 'grant_unsupported', 'scope_invalid'];
 
 it('turns any body into a complete request or a named error, never into anything else', () => {
-  const parameter = fc.oneof(fc.string(), fc.jsonValue(), fc.constant('password'));
+  const parameter = fc.oneof(
+    fc.string(),
+    fc.jsonValue(),
+    fc.constantFrom('password', 'refresh_token'),
+  );
   const body = fc.oneof(
     fc.jsonValue(),
     fc.record(
@@ -23,8 +27,11 @@ it('turns any body into a complete request or a named error, never into anything
     fc.property(body, (value) => {
       try {
         const request = parseTokenRequest(value);
-        expect(request.grant).toBe('password');
-        for (const text of [request.username, request.password]) {
+        const texts =
+          request.grant === 'password'
+            ? [request.username, request.password]
+            : [request.refreshToken];
+        for (const text of texts) {
           expect(typeof text === 'string' && text !== '' && text.isWellFormed()).toBe(true);
         }
       } catch (error) {

@@ -1,39 +1,76 @@
-import { Body, Controller, Header, HttpCode, Post, Req, UseGuards } from '@nestjs/common';
-import { RouteConfig } from '@nestjs/platform-fastify';
-import { ApiBody, ApiConsumes, ApiOkResponse } from '@nestjs/swagger';
-import { CONSUMES, FORM_TYPE, JSON_TYPE, MULTIPART_TYPE } from '../http/media-type.js';
+import {
+  Body,
+  Controller,
+  Header,
+  Headers,
+  HttpCode,
+  Inject,
+  Ip,
+  Post,
+  Req,
+  UseGuards,
+} from '@nestjs/common';
+import { ApiBody, ApiOkResponse } from '@nestjs/swagger';
+import { Config } from '../config/config.js';
+import { ConsumesForms } from '../http/media-type.js';
 import type { Proof } from '../users/credentials.js';
+import type { IssuedTokens } from '../users/issued-tokens.js';
 import { Login } from '../users/login.js';
-import type { PasswordGrantRequest } from './token-request.js';
+import { Refreshing } from '../users/refreshing.js';
+import type { TokenRequest } from './token-request.js';
 import { TokenRequestGuard } from './token-request.guard.js';
 import { TokenDto, TokenRequestDto } from './token.dto.js';
-
-const MEDIA_TYPES = [FORM_TYPE, MULTIPART_TYPE, JSON_TYPE];
 
 /** The token endpoint (RFC 6749 section 3.2). */
 @Controller('token')
 export class TokenController {
-  constructor(private readonly login: Login) {}
+  constructor(
+    @Inject(Config) private readonly config: Config,
+    private readonly login: Login,
+    private readonly refreshing: Refreshing,
+  ) {}
 
-  /** Log in. This is the service's own first-party login: the password grant, used by nobody else. */
+  /**
+   * Log in, or refresh. The password grant is the service's own first-party login, used by nobody
+   * else.
+   */
   @UseGuards(TokenRequestGuard)
   @Post()
   @HttpCode(200)
   @Header('pragma', 'no-cache')
-  @RouteConfig({ [CONSUMES]: MEDIA_TYPES })
-  @ApiConsumes(...MEDIA_TYPES)
+  @ConsumesForms()
   @ApiBody({ type: TokenRequestDto })
   @ApiOkResponse({ type: TokenDto })
   async create(
-    @Body() { scopes }: PasswordGrantRequest,
+    @Body() request: TokenRequest,
     @Req() { user }: { user: Proof },
+    @Ip() address: string,
+    @Headers('user-agent') userAgent: string | undefined,
   ): Promise<TokenDto> {
-    const issued = await this.login.open(user, scopes);
-    return {
-      access_token: issued.accessToken,
-      token_type: 'bearer',
-      expires_in: issued.expiresIn,
-      scope: issued.scopes.join(' '),
-    };
+    const { scopes, resource: audience = this.config.issuer } = request;
+    return toWire(
+      request.grant === 'password'
+        ? await this.login.open(user, { scopes, audience, userAgent })
+        : await this.refreshing.refresh({
+            refreshToken: request.refreshToken,
+            scopes,
+            audience,
+            client: { address, userAgent },
+          }),
+    );
   }
+}
+
+function toWire({ accessToken, expiresIn, scopes, refresh }: IssuedTokens): TokenDto {
+  return {
+    access_token: accessToken,
+    token_type: 'bearer',
+    expires_in: expiresIn,
+    ...(refresh && {
+      refresh_token: refresh.token,
+      refresh_expires_in: refresh.expiresIn,
+      session_expires_in: refresh.sessionExpiresIn,
+    }),
+    scope: scopes.join(' '),
+  };
 }

@@ -33,10 +33,16 @@ export class WellKnownController {
       issuer,
       token_endpoint: `${issuer}/token`,
       // With a shared secret there is nothing to publish.
-      ...(jwtSecret === undefined && { jwks_uri: `${issuer}/.well-known/jwks.json` }),
+      ...(jwtSecret === undefined && {
+        jwks_uri: `${issuer}/.well-known/jwks.json`,
+        revocation_feed_uri: `${issuer}/revocations`,
+      }),
+      revocation_endpoint: `${issuer}/revoke`,
+      revocation_endpoint_auth_methods_supported: ['none'],
+      introspection_endpoint: `${issuer}/introspect`,
       scopes_supported: [...ALL_SCOPES],
       response_types_supported: [],
-      grant_types_supported: passwordGrant ? ['password'] : [],
+      grant_types_supported: [...(passwordGrant ? ['password'] : []), 'refresh_token'],
       token_endpoint_auth_methods_supported: ['none'],
       ...(docs && { service_documentation: `${issuer}/docs` }),
     };

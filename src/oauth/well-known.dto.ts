@@ -8,6 +8,11 @@ export class MetadataDto {
   issuer!: string;
   token_endpoint!: string;
   jwks_uri?: string;
+  /** Ours: see `GET /revocations`. */
+  revocation_feed_uri?: string;
+  revocation_endpoint!: string;
+  revocation_endpoint_auth_methods_supported!: string[];
+  introspection_endpoint!: string;
   scopes_supported!: string[];
   response_types_supported!: string[];
   grant_types_supported!: string[];

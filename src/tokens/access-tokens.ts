@@ -9,10 +9,11 @@ import { Keyring } from '../keys/keyring.js';
 import type { VerificationKey } from '../keys/signing-key.js';
 import { tokensIssued } from '../metrics/metrics.js';
 import { Revocations } from '../revocation/revocations.js';
+import { scopesIn } from '../roles.js';
 import { type AccessTokenClaims, checkClaims, CLIENT_ID, isExpired } from './claims.js';
 import { decodeSegment, formFault } from './compact-form.js';
-import { invalid, quote } from './fault.js';
-import type { Principal } from './principal.js';
+import { invalid, quote, withdrawn } from './fault.js';
+import type { SessionPrincipal } from './principal.js';
 
 /** A token of 2 kB at most, so that the whole cache stays below some 20 MB. */
 const CACHE_SIZE = 10_000;
@@ -27,7 +28,7 @@ const NOT_AN_OBJECT = 'it is not a JSON object in UTF-8 that has each member onc
 interface Verified {
   token: string;
   claims: Readonly<AccessTokenClaims>;
-  principal: Principal;
+  principal: SessionPrincipal;
   kid: string;
   /** The key that verified it: another one under the same `kid` would not count. */
   key: KeyObject;
@@ -36,7 +37,10 @@ interface Verified {
 /** For whom a token is issued, and by what right. */
 export interface Grant {
   user: { id: string; username: string; gen: number };
-  session: { id: string; scopes: readonly string[]; authTime: number };
+  session: { id: string; authTime: number };
+  /** What this token may do. */
+  scopes: readonly string[];
+  audience: string;
   /** Epoch seconds, fixed before the session's row is written. */
   issuedAt: number;
   expiresAt: number;
@@ -59,25 +63,29 @@ export class AccessTokens {
     private readonly revocations: Revocations,
   ) {}
 
-  /** The times of a token issued now, fixed before anything is written about it; seconds. */
+  /**
+   * The times of a token issued now, fixed before anything is written about it; seconds.
+   * @throws temporarily_unavailable while none could be signed: what is written would be for nothing
+   */
   lifetime(): { issuedAt: number; expiresAt: number } {
+    this.keyring.signingKey();
     const issuedAt = this.clock.seconds();
     return { issuedAt, expiresAt: issuedAt + this.config.accessTokenTtl };
   }
 
   /** A signed access token (RFC 9068). */
-  issue({ user, session, issuedAt, expiresAt }: Grant): string {
+  issue({ user, session, scopes, audience, issuedAt, expiresAt }: Grant): string {
     const claims: AccessTokenClaims = {
       iss: this.config.issuer,
       sub: user.id,
-      aud: this.config.issuer,
+      aud: audience,
       client_id: CLIENT_ID,
       iat: issuedAt,
       exp: expiresAt,
       auth_time: session.authTime,
       jti: randomUUID(),
       sid: session.id,
-      scope: session.scopes.join(' '),
+      scope: scopes.join(' '),
       gen: user.gen,
       username: user.username,
     };
@@ -94,7 +102,7 @@ export class AccessTokens {
    * Who a token speaks for, if it was verified before and nothing has changed since.
    * @throws token_expired, token_revoked, temporarily_unavailable
    */
-  recall(token: string): Principal | undefined {
+  recall(token: string): SessionPrincipal | undefined {
     const known = this.#verified.get(cacheKey(token));
     if (known?.token !== token) return undefined;
     if (this.keyring.verificationKey(known.kid)?.verify !== known.key) {
@@ -124,6 +132,9 @@ export class AccessTokens {
     if (foreign !== undefined)
       throw invalid('header', `it has ${quote(foreign)}, which ours never have`);
     const key = this.keyring.verificationKey(kid);
+    if (key === undefined && this.keyring.withdrawn().includes(kid)) {
+      throw withdrawn(`the key ${kid} was withdrawn`);
+    }
     if (key === undefined) throw invalid('key', `no key in use has the kid ${quote(kid)}`);
     if (alg !== key.algorithm) {
       throw invalid(
@@ -138,13 +149,13 @@ export class AccessTokens {
    * Judges a token whose signature was proven, and remembers it.
    * @throws token_invalid, token_expired, token_revoked, temporarily_unavailable
    */
-  accept(token: string): Principal {
+  accept(token: string): SessionPrincipal {
     const { kid, verify } = this.keyFor(token);
     const payload = decodeSegment(token, 1);
     if (payload === undefined) throw invalid('claims', NOT_AN_OBJECT);
     const { issuer } = this.config;
     const now = this.clock.seconds();
-    const claims = Object.freeze(checkClaims(payload, { issuer, audience: issuer, now }));
+    const claims = Object.freeze(checkClaims(payload, { issuer, audiences: [issuer], now }));
     if (this.revocations.isRevoked(claims)) throw tokenRevoked();
     const principal = toPrincipal(claims);
     if (token.length <= MAX_CACHED_LENGTH) {
@@ -162,11 +173,11 @@ function cacheKey(token: string): string {
   return token.slice(-32);
 }
 
-function toPrincipal(claims: AccessTokenClaims): Principal {
+function toPrincipal(claims: AccessTokenClaims): SessionPrincipal {
   return Object.freeze({
     id: claims.sub,
     username: claims.username,
-    scopes: Object.freeze(claims.scope.split(' ').filter((scope) => scope !== '')),
+    scopes: Object.freeze(scopesIn(claims.scope)),
     sessionId: claims.sid,
     tokenId: claims.jti,
     authTime: claims.auth_time,

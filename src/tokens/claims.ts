@@ -32,7 +32,8 @@ const MAX_TEXT = 256;
 
 interface Policy {
   issuer: string;
-  audience: string;
+  /** The token must be for one of them. */
+  audiences: readonly string[];
   /** Epoch seconds. */
   now: number;
 }
@@ -46,7 +47,9 @@ export function checkClaims(payload: JsonObject, policy: Policy): AccessTokenCla
   const { iat, exp, auth_time } = claims;
   const { nbf } = payload;
   const { now } = policy;
-  requireExactly(claims, { iss: policy.issuer, aud: policy.audience, client_id: CLIENT_ID });
+  requireOneOf('iss', claims.iss, [policy.issuer]);
+  requireOneOf('aud', claims.aud, policy.audiences);
+  requireOneOf('client_id', claims.client_id, [CLIENT_ID]);
   requireBegun({ iat, auth_time }, now);
   if (exp <= iat) throw invalid('time', `exp (${exp}) is not after iat (${iat})`);
   if (exp - iat > MAX_LIFETIME) {
@@ -63,11 +66,9 @@ export function checkClaims(payload: JsonObject, policy: Policy): AccessTokenCla
   return claims;
 }
 
-function requireExactly(claims: AccessTokenClaims, wanted: Partial<AccessTokenClaims>): void {
-  for (const [name, value] of Object.entries(wanted)) {
-    const found = claims[name as keyof AccessTokenClaims];
-    if (found !== value) throw invalid('claims', `${name} is ${quote(found)}, not ${quote(value)}`);
-  }
+function requireOneOf(name: string, found: string, wanted: readonly string[]): void {
+  if (wanted.includes(found)) return;
+  throw invalid('claims', `${name} is ${quote(found)}, not ${wanted.map(quote).join(' or ')}`);
 }
 
 /** @param times epoch seconds that must have come */

@@ -3,11 +3,11 @@ import { JwtService } from '@nestjs/jwt';
 import { Database } from '../database/database.js';
 import type { RevocationsTable } from '../database/schema.js';
 import { type ErrorCode, LatchkeyError } from '../errors.js';
-import type { VerificationKey } from '../keys/signing-key.js';
 import type { Revocable } from '../revocation/revocation.js';
 import { AccessTokens } from './access-tokens.js';
 import { decodeSegment, type JsonObject } from './compact-form.js';
-import { type Check, Fault, invalid } from './fault.js';
+import { type Check, Fault } from './fault.js';
+import { checkSignature } from './signature.js';
 
 export type Explanation =
   | { valid: true; claims: JsonObject }
@@ -38,7 +38,7 @@ export class TokenExplainer {
   async explain(token: string): Promise<Explanation> {
     let claims: JsonObject | undefined;
     try {
-      this.#checkSignature(token, this.tokens.keyFor(token));
+      checkSignature(this.jwt, token, this.tokens.keyFor(token));
       claims = decodeSegment(token, 1);
       this.tokens.accept(token);
       return { valid: true, claims: claims ?? {} };
@@ -49,20 +49,6 @@ export class TokenExplainer {
           ? error.cause
           : new Fault('revocation', await this.#revokedBy(claims as unknown as Revocable));
       return { valid: false, code: error.code, check, reason, ...(claims && { claims }) };
-    }
-  }
-
-  /** With the library that passport-jwt has, and what `JwtStrategy` tells it. */
-  #checkSignature(token: string, { kid, algorithm, verify }: VerificationKey): void {
-    try {
-      this.jwt.verify(token, {
-        publicKey: verify as unknown as Buffer, // only its types know no KeyObject
-        algorithms: [algorithm],
-        ignoreExpiration: true,
-        ignoreNotBefore: true,
-      });
-    } catch {
-      throw invalid('signature', `it was not made with the key ${kid}, or not over this content`);
     }
   }
 
@@ -81,13 +67,19 @@ export class TokenExplainer {
       .execute();
     // None, when the row was pruned this very moment.
     if (rows.length === 0) return 'it was revoked';
-    const about: Record<RevocationsTable['kind'], (below: number | null) => string> = {
+    const about: Record<
+      Exclude<RevocationsTable['kind'], 'api'>,
+      (below: number | null) => string
+    > = {
       jti: () => `this token (jti ${jti})`,
       sid: () => `its session (sid ${sid})`,
       sub: (below) => `its user (sub ${sub}) below gen ${below}, and it has gen ${gen}`,
     };
     return rows
-      .map((row) => `row ${row.id} of revocations refuses ${about[row.kind](row.gen)}`)
+      .map(
+        (row) =>
+          `row ${row.id} of revocations refuses ${about[row.kind as keyof typeof about](row.gen)}`,
+      )
       .join('; ');
   }
 }

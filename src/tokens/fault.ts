@@ -1,4 +1,4 @@
-import { type LatchkeyError, tokenExpired, tokenInvalid } from '../errors.js';
+import { type LatchkeyError, tokenExpired, tokenInvalid, tokenRevoked } from '../errors.js';
 
 /** What is checked of an access token, in this order. */
 export const CHECKS = [
@@ -27,6 +27,9 @@ export const invalid = (check: Check, reason: string): LatchkeyError =>
   because(tokenInvalid(), check, reason);
 
 export const expired = (reason: string): LatchkeyError => because(tokenExpired(), 'time', reason);
+
+/** Of a key that somebody else may have, before its signature is looked at. */
+export const withdrawn = (reason: string): LatchkeyError => because(tokenRevoked(), 'key', reason);
 
 function because(error: LatchkeyError, check: Check, reason: string): LatchkeyError {
   error.cause = new Fault(check, reason);

@@ -4,11 +4,12 @@ import { KeysModule } from '../keys/keys.module.js';
 import { RevocationModule } from '../revocation/revocation.module.js';
 import { AccessTokens } from './access-tokens.js';
 import { TokenExplainer } from './explain.js';
+import { TokenInspection } from './inspection.js';
 
 @Module({
   // Keys are given with each call: they change while the program runs.
   imports: [JwtModule.register({}), KeysModule, RevocationModule],
-  providers: [AccessTokens, TokenExplainer],
-  exports: [AccessTokens, TokenExplainer],
+  providers: [AccessTokens, TokenExplainer, TokenInspection],
+  exports: [AccessTokens, TokenExplainer, TokenInspection],
 })
 export class TokensModule {}
