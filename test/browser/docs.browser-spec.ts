@@ -97,9 +97,9 @@ describe('a login with username and password', () => {
   });
 
   it('gets every scope that the user has, when all are ticked', async () => {
-    await promote(user);
+    await promote(user, 'admin service');
     await docs.logIn(user, 'all');
-    expect(await scopes()).toBe('profile admin');
+    expect(await scopes()).toBe('profile admin tokens:introspect');
   });
 
   it('gets no more than the scopes that are ticked', async () => {
@@ -151,7 +151,14 @@ describe('a login with username and password', () => {
       const [outside, { session }] = JSON.parse(stored) as Stored;
       expect(outside).toEqual({ cookies: [], origins: [] });
       expect(JSON.parse(session['latchkey.tokens']!)).toEqual({
-        password: { token: { access_token: expect.any(String), token_type: 'bearer' } },
+        password: {
+          token: {
+            access_token: expect.any(String),
+            token_type: 'bearer',
+            refresh_token: expect.stringMatching(/^lk_rt_/),
+            expires_at: expect.any(Number),
+          },
+        },
       });
       await docs.reload();
     }
@@ -175,12 +182,8 @@ async function scopes(): Promise<string> {
   return (JSON.parse(Buffer.from(payload, 'base64url').toString()) as { scope: string }).scope;
 }
 
-async function promote({ username }: { username: string }): Promise<void> {
-  await app.db
-    .updateTable('users')
-    .set({ roles: 'admin' })
-    .where('username', '=', username)
-    .execute();
+async function promote({ username }: { username: string }, roles = 'admin'): Promise<void> {
+  await app.db.updateTable('users').set({ roles }).where('username', '=', username).execute();
 }
 
 describe('an access token pasted into the dialog', () => {
@@ -217,7 +220,9 @@ describe('Try it out', () => {
       const answer = await docs.tryOut('POST', '/token', async (operation) => {
         await operation.getByLabel('Request content type').selectOption(type);
         for (const name of ['username', 'password'] as const) {
-          await operation.locator(`[data-property-name="${name}"] input`).fill(user[name]);
+          await operation
+            .locator(`[data-property-name="${name}"] input:not([type="checkbox"])`)
+            .fill(user[name]);
         }
       });
       expect(answer).toEqual({ status: '200', text: expect.stringContaining('access_token') });

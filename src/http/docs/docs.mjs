@@ -1,4 +1,6 @@
-/* global SwaggerUIBundle, document, sessionStorage, setTimeout */
+/* global SwaggerUIBundle, document, setTimeout */
+
+import { Session, tokenOf } from './session.mjs';
 
 // Swagger UI, with a memory of its own for tokens: what is authorized survives a reload in this
 // tab. Swagger UI's `persistAuthorization` stays off, since it keeps the username and the password
@@ -6,7 +8,7 @@
 
 /** The server as the browser sees it, with the prefix that a proxy may strip. */
 const SERVER = new URL('.', document.baseURI);
-const STORAGE_KEY = 'latchkey.tokens';
+const session = new Session(SERVER);
 
 SwaggerUIBundle({
   url: 'docs-json',
@@ -17,7 +19,8 @@ SwaggerUIBundle({
 });
 
 /** Takes what is typed into the dialog out of Swagger UI's state, and keeps the tokens. */
-function tokensOnly() {
+function tokensOnly(system) {
+  session.attach(system);
   return {
     statePlugins: {
       auth: {
@@ -29,18 +32,22 @@ function tokensOnly() {
           },
           authorizeOauth2:
             (original) =>
-            ({ auth: { name, schema }, token: { access_token, token_type } }) =>
-              original({ auth: { name, schema }, token: { access_token, token_type } }),
+            ({ auth: { name, schema }, token }) =>
+              original({ auth: { name, schema }, token: tokenOf(token) }),
+          // The button of the dialog.
+          logoutWithPersistOption: (original) => (schemes) => {
+            session.end(schemes);
+            original(schemes);
+          },
           // What Swagger UI calls after each login and logout.
-          persistAuthorizationIfNeeded: (_original, system) => () =>
-            keep(system.authSelectors.authorized().toJS()),
+          persistAuthorizationIfNeeded: () => () => session.keep(),
         },
       },
       configs: {
         wrapActions: {
-          loaded: (original, system) => (payload) => {
+          loaded: (original) => (payload) => {
             original(payload);
-            system.authActions.restoreAuthorization({ authorized: kept() });
+            session.restore();
           },
         },
       },
@@ -69,30 +76,14 @@ function thisServerOnly() {
   };
 }
 
-/**
- * Every request of the page passes here before it leaves, and waits when this is a promise: the
- * place for a silent refresh, which would put a new access token into the header and `keep` it.
- */
+/** Every request of the page passes here before it leaves, and waits for the promise. */
 function beforeSending(request) {
+  if (new URL(request.url, SERVER).origin === SERVER.origin) return session.accompany(request);
   // The policy of the page forbids it as well: no token and no password goes to another origin.
-  if (new URL(request.url, SERVER).origin !== SERVER.origin) request.userFetch = refuse;
+  request.userFetch = refuse;
   return request;
 }
 
 async function refuse() {
   throw new Error('This page only talks to the server that it came from.');
-}
-
-/** @param authorized by security scheme; a login has a `token`, a pasted token is a `value` */
-function keep(authorized) {
-  const tokens = {};
-  for (const [scheme, { token, value }] of Object.entries(authorized)) {
-    if (token !== undefined) tokens[scheme] = { token };
-    else if (typeof value === 'string') tokens[scheme] = { value };
-  }
-  sessionStorage.setItem(STORAGE_KEY, JSON.stringify(tokens));
-}
-
-function kept() {
-  return JSON.parse(sessionStorage.getItem(STORAGE_KEY) ?? '{}');
 }

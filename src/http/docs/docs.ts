@@ -24,6 +24,7 @@ const FILES = [
   ['/docs', here, 'index.html', 'text/html; charset=utf-8'],
   ['/docs/docs.css', here, 'docs.css', 'text/css; charset=utf-8'],
   ['/docs/docs.mjs', here, 'docs.mjs', 'text/javascript; charset=utf-8'],
+  ['/docs/session.mjs', here, 'session.mjs', 'text/javascript; charset=utf-8'],
   ['/docs/swagger-ui.css', swaggerUi, 'swagger-ui.css', 'text/css; charset=utf-8'],
   ['/docs/swagger-ui.js', swaggerUi, 'swagger-ui-bundle.js', 'text/javascript; charset=utf-8'],
   ['/docs/favicon.png', swaggerUi, 'favicon-32x32.png', 'image/png'],
