@@ -1,15 +1,20 @@
-import { Body, Controller, Delete, Get, HttpCode, Ip, Post, UseGuards } from '@nestjs/common';
+import { Body, Controller, Delete, Get, HttpCode, Ip, Post, Res, UseGuards } from '@nestjs/common';
+import { ApiOkResponse } from '@nestjs/swagger';
+import type { FastifyReply } from 'fastify';
 import { AllowPasswordChange } from '../auth/allow-password-change.js';
-import { CurrentUser, type Principal } from '../auth/current-user.js';
+import { CurrentUser, type Principal, type SessionPrincipal } from '../auth/current-user.js';
 import { JwtAuthGuard } from '../auth/jwt-auth.guard.js';
 import { Public } from '../auth/public.js';
+import { RequireRecentLogin } from '../auth/require-recent-login.js';
+import { SessionOnly } from '../auth/session-only.js';
 import { Config } from '../config/config.js';
 import { LatchkeyError, tokenRevoked } from '../errors.js';
 import { Account } from '../users/account.js';
 import { PasswordChange } from '../users/password-change.js';
 import { Registration } from '../users/registration.js';
 import { type User, Users } from '../users/users.js';
-import { ChangePasswordDto, ProfileDto, RegisterDto } from './users.dto.js';
+import { toWire } from './api-tokens.controller.js';
+import { ChangePasswordDto, PasswordChangedDto, ProfileDto, RegisterDto } from './users.dto.js';
 
 @Controller('users')
 export class UsersController {
@@ -36,6 +41,7 @@ export class UsersController {
 
   /** Your own profile. */
   @UseGuards(JwtAuthGuard)
+  @SessionOnly()
   @Get('me')
   async read(@CurrentUser() { id }: Principal): Promise<ProfileDto> {
     const user = await this.users.findById(id);
@@ -45,19 +51,29 @@ export class UsersController {
 
   /** Change your password; every other session and its access tokens end. */
   @UseGuards(JwtAuthGuard)
+  @SessionOnly()
   @AllowPasswordChange()
   @Post('me/password')
   @HttpCode(204)
+  @ApiOkResponse({ type: PasswordChangedDto, description: 'The API tokens that still work' })
   async changePassword(
-    @CurrentUser() { id, username, sessionId }: Principal,
-    @Body() { current_password: current, new_password: next }: ChangePasswordDto,
+    @CurrentUser() { id, username, sessionId }: SessionPrincipal,
+    @Body() body: ChangePasswordDto,
     @Ip() address: string,
-  ): Promise<void> {
-    await this.passwordChange.change({ id, username, sessionId, address }, current, next);
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<PasswordChangedDto | undefined> {
+    const { current_password: current, new_password: next, end_api_tokens: ends } = body;
+    const owner = { id, username, sessionId, address };
+    const left = await this.passwordChange.change(owner, current, next, ends ?? false);
+    if (left.length === 0) return undefined;
+    void reply.status(200);
+    return { api_tokens: left.map(toWire) };
   }
 
-  /** Delete your account; every token of it stops working. */
+  /** Delete your account; every token of it stops working. The login must be of the last 5 minutes. */
   @UseGuards(JwtAuthGuard)
+  @SessionOnly()
+  @RequireRecentLogin('5m')
   @Delete('me')
   @HttpCode(204)
   async delete(@CurrentUser() { id }: Principal, @Ip() address: string): Promise<void> {

@@ -1,4 +1,6 @@
-import { IsString } from 'class-validator';
+import { IsBoolean, IsString } from 'class-validator';
+import { Optional } from '../http/optional.js';
+import { ApiTokenDto } from './api-tokens.dto.js';
 
 export class RegisterDto {
   /**
@@ -23,6 +25,17 @@ export class ChangePasswordDto {
   /** At least 8 characters, not a common one, not the current one. */
   @IsString()
   new_password!: string;
+
+  /** Ends your API tokens too; those that go on are in the answer. */
+  @Optional()
+  @IsBoolean()
+  end_api_tokens?: boolean;
+}
+
+/** 204 and nothing where there is none. */
+export class PasswordChangedDto {
+  /** What still works without the password. */
+  api_tokens!: ApiTokenDto[];
 }
 
 export class ProfileDto {

@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify';
 import fc from 'fast-check';
 import { LatchkeyError } from '../errors.js';
-import { bearerToken } from './bearer-token.js';
+import { bearerToken, uncheckedToken } from './bearer-token.js';
 
 function read(authorization: string): string | undefined {
   const rawHeaders = ['Host', 'x', 'Authorization', authorization];
@@ -33,4 +33,24 @@ it('answers any other header with no token or a refusal, never with a part of it
     }),
     { numRuns: 1000 },
   );
+});
+
+describe('Unchecked', () => {
+  const take = (authorization: string | undefined, ...rawHeaders: string[]) =>
+    uncheckedToken({ headers: { authorization }, raw: { rawHeaders } } as FastifyRequest);
+
+  it.each(['Bearer a.b.c', 'bearer a.b.c', 'BEARER a.b.c'])(
+    'the token of "%s" is the same',
+    (text) => {
+      expect(take(text)).toBe(read(text));
+    },
+  );
+
+  it.each([undefined, '', 'Bearer', 'Basic a.b.c'])('there is none in "%s"', (text) => {
+    expect(take(text)).toBe('');
+  });
+
+  it('there is none where there are two headers', () => {
+    expect(take('Bearer a.b.c', 'Authorization', 'Bearer a.b.c', 'authorization', 'x')).toBe('');
+  });
 });

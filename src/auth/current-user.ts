@@ -1,8 +1,8 @@
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
-import type { Principal } from '../tokens/principal.js';
+import type { Principal, SessionPrincipal } from '../tokens/principal.js';
 
-export type { Principal };
+export type { Principal, SessionPrincipal };
 
 /** The caller of a handler under `JwtAuthGuard`, as a `Principal`. */
 export const CurrentUser = createParamDecorator((_: unknown, context: ExecutionContext) => {

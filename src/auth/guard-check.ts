@@ -1,11 +1,12 @@
 import { Injectable, type OnModuleInit, type Type } from '@nestjs/common';
 import { METHOD_METADATA } from '@nestjs/common/constants.js';
 import { DiscoveryService, MetadataScanner } from '@nestjs/core';
-import { accessTo, requiredScopes } from '../http/route-access.js';
+import { accessTo } from '../http/route-access.js';
+import { asksForToken, readDemand } from './demand.js';
 
 /**
  * Stops the start when a handler has neither a guard that authenticates nor `@Public()`, or asks
- * for scopes without the guard that looks at them.
+ * for scopes, a session or a recent login without the guard that looks at them.
  */
 @Injectable()
 export class GuardCheck implements OnModuleInit {
@@ -35,10 +36,10 @@ export class GuardCheck implements OnModuleInit {
   }
 }
 
-/** `@RequireScopes()` is read by the guard: without it, it would protect nothing. */
+/** `@RequireScopes()` and its like are read by the guard: without it, they would protect nothing. */
 function isProtected(controller: Type, handler: (...args: never[]) => unknown): boolean {
   const access = accessTo(controller, handler);
-  return requiredScopes(controller, handler).length > 0
+  return asksForToken(readDemand(controller, handler))
     ? access === 'bearer'
     : access !== 'forgotten';
 }

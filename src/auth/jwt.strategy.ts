@@ -5,8 +5,8 @@ import { Strategy } from 'passport-jwt';
 import { tokenMissing } from '../errors.js';
 import { AccessTokens } from '../tokens/access-tokens.js';
 import type { Principal } from '../tokens/principal.js';
-import { bearerToken } from './bearer-token.js';
 import { refuseSecondApplication } from './passport-registry.js';
+import { PresentedToken } from './presented-token.js';
 
 /**
  * Lets passport-jwt check the signature, between our checks of the header and of the claims.
@@ -14,10 +14,13 @@ import { refuseSecondApplication } from './passport-registry.js';
  */
 @Injectable()
 export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
-  constructor(private readonly tokens: AccessTokens) {
+  constructor(
+    private readonly tokens: AccessTokens,
+    private readonly presented: PresentedToken,
+  ) {
     refuseSecondApplication('jwt');
     super({
-      jwtFromRequest: (request: FastifyRequest) => bearerToken(request) ?? null,
+      jwtFromRequest: (request: FastifyRequest) => presented.read(request) ?? null,
       // The header's algorithm is the key's own one, or this throws.
       secretOrKeyProvider: (_request: unknown, token: string, done) =>
         // passport-jwt passes a KeyObject on to jsonwebtoken; only its types know none.
@@ -31,7 +34,7 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
 
   /** Called with a proven signature. @throws what `AccessTokens.accept` throws */
   validate(request: FastifyRequest): Principal {
-    const token = bearerToken(request);
+    const token = this.presented.read(request);
     if (token === undefined) throw tokenMissing();
     return this.tokens.accept(token);
   }

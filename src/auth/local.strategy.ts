@@ -15,6 +15,11 @@ export class LocalStrategy extends PassportStrategy(Strategy, 'local') {
 
   /** @throws what `Credentials.prove` throws */
   validate(request: FastifyRequest, username: string, password: string): Promise<Proof> {
-    return this.credentials.prove(username, password, request.ip, 'authn_login_fail');
+    const { refreshToken: sent } = request.body as { refreshToken?: unknown };
+    const refreshToken = typeof sent === 'string' ? sent : undefined;
+    return this.credentials.prove(
+      { username, password, address: request.ip, refreshToken },
+      'authn_login_fail',
+    );
   }
 }
