@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
+import { AuditLog } from './audit-log.js';
 import { Audit } from './audit.js';
 
-@Module({ providers: [Audit], exports: [Audit] })
+@Module({ providers: [Audit, AuditLog], exports: [Audit, AuditLog] })
 export class AuditModule {}

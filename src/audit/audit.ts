@@ -7,17 +7,29 @@ export type AuditEvent =
   | 'authn_login_success'
   | 'authn_login_fail'
   | 'authn_login_fail_max'
+  | 'authn_token_reuse'
+  | 'authn_token_revoked'
+  | 'session_use_after_expire'
+  | 'session_restored_from_backup'
+  | 'session_ended'
+  | 'api_token_created'
+  | 'api_token_ended'
+  | 'key_rotated'
+  | 'key_withdrawn'
+  | 'keys_reencrypted'
   | 'authn_password_change'
   | 'authn_password_change_fail'
   | 'authz_change'
   | 'user_created'
   | 'user_disabled'
   | 'user_enabled'
-  | 'user_deleted';
+  | 'user_deleted'
+  | 'users_imported'
+  | 'users_exported';
 
 export interface AuditEntry {
   event: AuditEvent;
-  /** Whom it is about; null where there is no such user. */
+  /** Whom it is about; null where there is no such user, or many. */
   userId: string | null;
   /** Who did it: a user's id, `cli`, or `anyone` before a login. */
   actor: string;
