@@ -1,5 +1,6 @@
 import type { Role } from '../roles.js';
-import { Account, type Actor } from '../users/account.js';
+import { Account } from '../users/account.js';
+import type { Actor } from '../users/actor.js';
 import { Registration } from '../users/registration.js';
 import { type User, Users } from '../users/users.js';
 import { type Domain, inDomain } from './context.js';
@@ -68,15 +69,15 @@ function change(
   work: (account: Account, userId: string) => Promise<void>,
 ): Promise<void> {
   return inDomain(async (domain) => {
-    const { id } = await find(domain, name);
+    const { id } = await findUser(domain, name);
     await work(domain.get(Account), id);
-    const changed = await find(domain, name);
+    const changed = await findUser(domain, name);
     print(options, shown(changed), described(changed));
   });
 }
 
 /** @param name in any spelling */
-async function find(domain: Domain, name: string): Promise<User> {
+export async function findUser(domain: Domain, name: string): Promise<User> {
   const user = await domain.get(Users).findByUsername(name);
   if (user === undefined) throw new Error(`There is no user ${printable(name)}`);
   return user;

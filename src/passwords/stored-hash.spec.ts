@@ -34,6 +34,13 @@ it.each([
   ['bcrypt that takes hours', `$2b$31$${'a'.repeat(53)}`],
   ['bcrypt without a cost', `$2b$03$${'a'.repeat(53)}`],
   ['another bcrypt', `$2x$10$${'a'.repeat(53)}`],
+  ['PBKDF2 that takes minutes', `$pbkdf2-sha256$2000001$c2FsdA$${HASH}`],
+  ['PBKDF2 beyond any number', `pbkdf2_sha256$9999999999$salt$${HASH}=`],
+  ['PBKDF2 without iterations', `$pbkdf2-sha256$0$c2FsdA$${HASH}`],
+  ['PBKDF2 without a salt', `$pbkdf2-sha256$1$$${HASH}`],
+  ['PBKDF2 with SHA-1', `$pbkdf2$1$c2FsdA$${'A'.repeat(27)}`],
+  ['SHA-512 that was cut', `$pbkdf2-sha512$1$c2FsdA$${HASH}`],
+  ['SHA-256 that is too long', `$pbkdf2-sha256$1$c2FsdA$${'A'.repeat(86)}`],
 ])('refuses %s from storage', (_, text) => {
   expect(parseStoredHash(text)).toBeUndefined();
 });
@@ -71,4 +78,32 @@ it('verifies bcrypt in the spellings of other systems, and refuses NUL there', a
     expect(await verifyPassword(hash, stored!, 'a passwore')).toBe(false);
     expect(await verifyPassword(hash, stored!, 'a password\0x')).toBe(false);
   }
+});
+
+it.each([
+  [
+    'passlib',
+    '$pbkdf2-sha256$29000$e./9fw8hROjd21uLESKEkA$PF1thhPBVxLsPGjIXz3AEHsyBPgFe/wGOdMcz6oGzcE',
+  ],
+  [
+    'passlib with SHA-512',
+    '$pbkdf2-sha512$25000$o7T2vpfSeo9xTulda.1daw$9EOAqvRq33p9WuaXWkazYmkzSQk/k6SaWAf7AChXNSnP3SXEq6kpLqFyTX9W45x.Bw90RPE6HG8SBjh18COh5g',
+  ],
+  ['passlib with a short salt', '$pbkdf2-sha256$1$VQ$1p9xOsolBTP6/0Sr4w4VffO8ACmo/RfG5GiKjJzBVPI'],
+  [
+    'Django',
+    'pbkdf2_sha256$1000000$w4KDWhgOJFpjfmbre83KvN$tRwpmcInYwr3UNEbhmReaI1f8fT3EADvdiqjnQdP6ZQ=',
+  ],
+])('verifies a PBKDF2 hash that %s made', async (_, hash) => {
+  const stored = parseStoredHash(hash);
+  expect(stored?.kind).toBe('pbkdf2');
+  expect(await verifyPassword(hash, stored!, 'quiet river under seven moons')).toBe(true);
+  expect(await verifyPassword(hash, stored!, 'quiet river under seven moonz')).toBe(false);
+  expect(isWeaker(stored!, CURRENT)).toBe(true);
+});
+
+it('takes the bytes of UTF-8 for PBKDF2, as passlib does', async () => {
+  const hash =
+    '$pbkdf2-sha256$1000$P.e8t/Y.h1AqZQxhbE2pdQ$a6Bh92TSa/0GXaEJ7KzoMUUZ3rVuUNcaDshEalmSuqE';
+  expect(await verifyPassword(hash, parseStoredHash(hash)!, 'pässwörd — 密码')).toBe(true);
 });

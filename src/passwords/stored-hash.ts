@@ -1,10 +1,11 @@
 import { hash, verify } from '@node-rs/argon2';
 import bcrypt from 'bcrypt';
 import type { Argon2Parameters } from '../config/config.js';
+import { matchesPbkdf2, parsePbkdf2, type Pbkdf2Hash } from './pbkdf2.js';
 
 /** What a stored hash says of itself, within bounds that are safe to obey. */
 export type StoredHash =
-  ({ kind: 'argon2id' } & Argon2Parameters) | { kind: 'bcrypt'; cost: number };
+  ({ kind: 'argon2id' } & Argon2Parameters) | { kind: 'bcrypt'; cost: number } | Pbkdf2Hash;
 
 const ARGON2ID =
   /^\$argon2id\$v=19\$m=([1-9]\d{0,9}),t=([1-9]\d{0,9}),p=([1-9]\d{0,2})\$[A-Za-z0-9+/]{11,86}\$[A-Za-z0-9+/]{22,86}$/;
@@ -14,7 +15,8 @@ const BCRYPT = /^\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}$/;
 const MOST = { memoryCost: 262_144, timeCost: 10, parallelism: 8, bcryptCost: 15 };
 
 /**
- * Reads a stored hash: the PHC string format, or bcrypt's modular crypt format.
+ * Reads a stored hash: the PHC string format, bcrypt's modular crypt format, or PBKDF2 as passlib
+ * and Django write it.
  * @returns undefined for any other text, and for parameters beyond the bounds
  */
 export function parseStoredHash(text: string): StoredHash | undefined {
@@ -28,7 +30,9 @@ export function parseStoredHash(text: string): StoredHash | undefined {
       parallelism <= MOST.parallelism;
     return bounded ? { kind: 'argon2id', memoryCost, timeCost, parallelism } : undefined;
   }
-  const cost = Number(BCRYPT.exec(text)?.[1]);
+  const bcryptHash = BCRYPT.exec(text);
+  if (!bcryptHash) return parsePbkdf2(text);
+  const cost = Number(bcryptHash[1]);
   return cost >= 4 && cost <= MOST.bcryptCost ? { kind: 'bcrypt', cost } : undefined;
 }
 
@@ -52,10 +56,11 @@ export function hashPassword(password: string, parameters: Argon2Parameters): Pr
  */
 export async function verifyPassword(
   text: string,
-  { kind }: StoredHash,
+  stored: StoredHash,
   password: string,
 ): Promise<boolean> {
-  if (kind === 'argon2id') return verify(text, password);
+  if (stored.kind === 'argon2id') return verify(text, password);
+  if (stored.kind === 'pbkdf2') return matchesPbkdf2(stored, password);
   // PHP's name for the same algorithm, which the library does not know.
   const hash = text.startsWith('$2y$') ? `$2b$${text.slice(4)}` : text;
   return !password.includes('\0') && (await bcrypt.compare(password, hash));

@@ -1,0 +1,9 @@
+import { NameSet } from './name-set.js';
+
+it('knows every name that was added, beyond its first size', () => {
+  const names = new NameSet();
+  const added = (): boolean[] => Array.from({ length: 100_000 }, (_, i) => names.add(`user-${i}`));
+  expect(new Set(added())).toEqual(new Set([true]));
+  expect(new Set(added())).toEqual(new Set([false]));
+  expect(names.add('another')).toBe(true);
+});
