@@ -52,6 +52,8 @@ export function createAdapter({ issuer, trustProxy }: Config): FastifyAdapter {
 export async function configureApp(app: NestFastifyApplication, log: Logger): Promise<void> {
   const config = app.get(Config);
   const fastify = app.getHttpAdapter().getInstance();
+  // What a guard sets later is there from the start: every request keeps the shape it was made in.
+  fastify.decorateRequest('user', undefined);
   useBodyParsers(fastify);
   useSecurityHeaders(fastify, config.issuer);
   useHostCheck(fastify);
@@ -62,7 +64,13 @@ export async function configureApp(app: NestFastifyApplication, log: Logger): Pr
   }
   fastify.addHook('onRequest', checkMediaType);
   if (config.corsOrigins.length > 0) {
-    app.enableCors({ origin: [...config.corsOrigins], maxAge: 600 });
+    // With credentials: a front end on a sibling domain has the cookies of its user.
+    app.enableCors({
+      origin: [...config.corsOrigins],
+      credentials: true,
+      methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'], // three of them by default
+      maxAge: 600,
+    });
   }
   useValidation(app);
   app.useGlobalFilters(errors);

@@ -9,9 +9,11 @@ export type ErrorWord =
   | 'invalid_grant'
   | 'invalid_client'
   | 'invalid_scope'
+  | 'invalid_target'
   | 'unsupported_grant_type'
   | 'unauthorized'
   | 'invalid_token'
+  | 'insufficient_user_authentication'
   | 'insufficient_scope'
   | 'access_denied'
   | 'not_found'
@@ -40,13 +42,22 @@ export type ErrorCode =
   | 'grant_unsupported'
   | 'scope_invalid'
   | 'scope_missing'
+  | 'session_ended'
+  | 'login_too_old'
+  | 'session_required'
+  | 'target_invalid'
   | 'password_change_required'
   // the resource
   | 'not_found'
   | 'access_denied'
+  | 'origin_forbidden'
   | 'conflict'
   | 'registration_closed'
   | 'user_unknown'
+  | 'session_unknown'
+  | 'api_token_unknown'
+  | 'too_many_api_tokens'
+  | 'last_administrator'
   | 'username_taken'
   // the server
   | 'too_many_attempts'
@@ -64,6 +75,8 @@ interface Details {
   fields?: FieldErrors;
   /** The scopes that are missing, space-separated (RFC 6750 section 3). */
   scope?: string;
+  /** Seconds that a login may be old (RFC 9470 section 3). */
+  maxAge?: number;
 }
 
 export class LatchkeyError extends Error {
@@ -109,6 +122,36 @@ export const tokenRevoked = (): LatchkeyError =>
 export const loginFailed = (): LatchkeyError =>
   new LatchkeyError('invalid_grant', 'login_failed', 'The username or password is wrong');
 
+/** One for every refresh token that cannot be used: unknown, expired, ended, used before. */
+export const sessionEnded = (): LatchkeyError =>
+  new LatchkeyError('invalid_grant', 'session_ended', 'The session ended: log in again');
+
+export const sessionUnknown = (): LatchkeyError =>
+  new LatchkeyError('not_found', 'session_unknown', 'There is no such session');
+
+/** RFC 8707 section 2. */
+export const targetInvalid = (): LatchkeyError =>
+  new LatchkeyError('invalid_target', 'target_invalid', 'The requested resource is unknown');
+
+export const apiTokenUnknown = (): LatchkeyError =>
+  new LatchkeyError('not_found', 'api_token_unknown', 'There is no such API token');
+
+export const conflict = (code: ErrorCode, description: string): LatchkeyError =>
+  new LatchkeyError('conflict', code, description);
+
+/** An API token at a route where somebody has to have logged in. */
+export const sessionRequired = (): LatchkeyError =>
+  new LatchkeyError('access_denied', 'session_required', 'An API token may not do this: log in');
+
+/** RFC 9470 section 3. @param maxAge seconds */
+export const recentLoginRequired = (maxAge: number): LatchkeyError =>
+  new LatchkeyError(
+    'insufficient_user_authentication',
+    'login_too_old',
+    'A more recent login is required',
+    { maxAge },
+  );
+
 export const notFound = (): LatchkeyError =>
   new LatchkeyError('not_found', 'not_found', 'There is nothing here');
 
@@ -144,6 +187,10 @@ export const passwordChangeRequired = (): LatchkeyError =>
     'password_change_required',
     'The password must be changed first, at /users/me/password',
   );
+
+/** A page of another origin sent what only pages of this one may. */
+export const originForbidden = (): LatchkeyError =>
+  new LatchkeyError('access_denied', 'origin_forbidden', 'Pages of that origin may not do this');
 
 /** The server cannot do it now and says when to ask again. */
 export const unavailable = (

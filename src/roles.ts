@@ -5,6 +5,8 @@
 export const ROLES = {
   user: ['profile'],
   admin: ['profile', 'admin'],
+  /** A service that asks what the tokens are worth which it is sent. */
+  service: ['tokens:introspect'],
 } as const satisfies Record<string, readonly string[]>;
 
 export type Role = keyof typeof ROLES;
@@ -26,7 +28,16 @@ export function scopesOf(roles: readonly string[]): Scope[] {
   );
 }
 
+/** Of the scopes that were granted once, those that these roles still hold. */
+export function stillHeld(granted: readonly string[], roles: readonly string[]): string[] {
+  const held: readonly string[] = scopesOf(roles);
+  return granted.filter((scope) => held.includes(scope));
+}
+
+/** Scopes as tokens and rows have them, in one text (RFC 6749 section 3.3). */
+export const scopesIn = (text: string): string[] => text.split(' ').filter((scope) => scope !== '');
+
 /** @param name a role, or not */
-function isRole(name: string): name is Role {
-  return Object.hasOwn(ROLES, name);
+export function isRole(name: unknown): name is Role {
+  return typeof name === 'string' && Object.hasOwn(ROLES, name);
 }

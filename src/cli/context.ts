@@ -1,5 +1,6 @@
 import { type DynamicModule, type INestApplicationContext, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
+import { AuditSealsModule } from '../audit-seals/audit-seals.module.js';
 import { loadConfig, readEnvironment } from '../config/config.js';
 import { DatabaseModule } from '../database/database.module.js';
 import { KeysModule } from '../keys/keys.module.js';
@@ -7,7 +8,7 @@ import { TokensModule } from '../tokens/tokens.module.js';
 import { UsersModule } from '../users/users.module.js';
 
 /** The domain without its doors: no routes, no guards, no passport. */
-@Module({ imports: [UsersModule, KeysModule, TokensModule] })
+@Module({ imports: [UsersModule, KeysModule, TokensModule, AuditSealsModule] })
 class CliModule {}
 
 /** Finds what a command needs. */

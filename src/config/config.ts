@@ -19,6 +19,8 @@ export class Config {
   readonly database: DatabaseLocation;
   /** The exact `iss` of every token; an origin, without a trailing slash. */
   readonly issuer: string;
+  /** The services, beside this one, for which a token can be asked (RFC 8707). */
+  readonly audiences: readonly string[];
   readonly jwtSecret: string | undefined;
   readonly jwtSecretPrevious: string | undefined;
   readonly signingAlgorithm: 'ES256' | 'RS256';
@@ -27,9 +29,16 @@ export class Config {
   /** Seconds. */
   readonly accessTokenTtl: number;
   /** Seconds. */
+  readonly sessionIdleTtl: number;
+  /** Seconds. */
   readonly sessionTtl: number;
   /** Milliseconds. */
+  readonly refreshTokenReuseInterval: number;
+  readonly maxSessions: number;
+  /** Milliseconds. */
   readonly revocationMaxStaleness: number;
+  /** Milliseconds; undefined keeps the audit for ever. */
+  readonly auditRetention: number | undefined;
   readonly registrationOpen: boolean;
   readonly passwordGrant: boolean;
   readonly passwordMinLength: number;
@@ -48,14 +57,20 @@ export class Config {
     this.host = settings.HOST;
     this.database = databaseLocation(settings.DATABASE_URL);
     this.issuer = settings.ISSUER ?? `http://localhost:${settings.PORT}`;
+    this.audiences = Object.freeze(splitList(settings.AUDIENCES));
     this.jwtSecret = settings.JWT_SECRET;
     this.jwtSecretPrevious = settings.JWT_SECRET_PREVIOUS;
     this.signingAlgorithm = settings.SIGNING_ALGORITHM ?? 'ES256';
     this.keyEncryptionSecret = settings.KEY_ENCRYPTION_SECRET;
     this.keyEncryptionSecretPrevious = settings.KEY_ENCRYPTION_SECRET_PREVIOUS;
     this.accessTokenTtl = seconds(settings.ACCESS_TOKEN_TTL);
+    this.sessionIdleTtl = seconds(settings.SESSION_IDLE_TTL);
     this.sessionTtl = seconds(settings.SESSION_TTL);
+    this.refreshTokenReuseInterval = seconds(settings.REFRESH_TOKEN_REUSE_INTERVAL) * 1000;
+    this.maxSessions = settings.MAX_SESSIONS;
     this.revocationMaxStaleness = seconds(settings.REVOCATION_MAX_STALENESS) * 1000;
+    this.auditRetention =
+      settings.AUDIT_RETENTION === undefined ? undefined : seconds(settings.AUDIT_RETENTION) * 1000;
     this.registrationOpen = settings.REGISTRATION === 'open';
     this.passwordGrant = settings.PASSWORD_GRANT === 'on';
     this.passwordMinLength = settings.PASSWORD_MIN_LENGTH;
@@ -135,11 +150,13 @@ function known(environment: Environment): Partial<Record<keyof Settings, string>
 /** The settings without a default: they are no own properties of a fresh `Settings`. */
 const OPTIONAL = [
   'ISSUER',
+  'AUDIENCES',
   'JWT_SECRET',
   'JWT_SECRET_PREVIOUS',
   'SIGNING_ALGORITHM',
   'KEY_ENCRYPTION_SECRET',
   'KEY_ENCRYPTION_SECRET_PREVIOUS',
+  'AUDIT_RETENTION',
   'CORS_ORIGINS',
   'TRUST_PROXY',
 ] as const satisfies (keyof Settings)[];
@@ -147,7 +164,8 @@ const OPTIONAL = [
 /** All variables that are read, by name. */
 export const SETTING_NAMES: readonly string[] = [...Object.keys(new Settings()), ...OPTIONAL];
 
-function databaseLocation(url: string): DatabaseLocation {
+/** @param url `sqlite:PATH`, or anything else for a PostgreSQL */
+export function databaseLocation(url: string): DatabaseLocation {
   if (!url.startsWith('sqlite:')) return { kind: 'postgres', url };
   const file = resolve(url.slice('sqlite:'.length));
   return {

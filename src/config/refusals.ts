@@ -17,9 +17,11 @@ interface Machine {
 export function refusals(settings: Settings, machine: Machine): string[] {
   return [
     ...refuseIssuer(settings),
+    ...refuseAudiences(settings),
     ...refuseDatabase(settings),
     ...refuseSecrets(settings),
     ...refuseTimes(settings),
+    ...refuseRetention(settings),
     ...refuseHashing(settings, machine),
     ...refuseOrigins(settings),
     ...refuseProxies(settings),
@@ -40,6 +42,19 @@ function* refuseIssuer({ ISSUER }: Settings): Generator<string> {
     yield 'ISSUER must be https except on localhost';
   }
 }
+
+/** RFC 8707 section 2: an absolute URI without a fragment. */
+function* refuseAudiences({ AUDIENCES }: Settings): Generator<string> {
+  const audiences = (AUDIENCES ?? '').split(',').map((audience) => audience.trim());
+  const valid = audiences.every(
+    (audience) => audience === '' || (/^[!-~]{1,256}$/.test(audience) && isAbsolute(audience)),
+  );
+  if (!valid) {
+    yield 'AUDIENCES must be absolute URIs without a fragment, such as https://api.example.com, separated by commas';
+  }
+}
+
+const isAbsolute = (uri: string): boolean => URL.canParse(uri) && !uri.includes('#');
 
 function* refuseDatabase({ DATABASE_URL, ISSUER, KEY_ENCRYPTION_SECRET }: Settings) {
   if (!/^postgres/.test(DATABASE_URL)) return;
@@ -77,16 +92,33 @@ function* refuseSecrets(settings: Settings): Generator<string> {
 const DAY = 86_400;
 
 function* refuseTimes(settings: Settings): Generator<string> {
-  const { ACCESS_TOKEN_TTL, SESSION_TTL, REVOCATION_MAX_STALENESS } = settings;
-  if (![ACCESS_TOKEN_TTL, SESSION_TTL, REVOCATION_MAX_STALENESS].every((d) => DURATION.test(d))) {
-    return; // named already
-  }
-  if (seconds(ACCESS_TOKEN_TTL) > DAY) yield 'ACCESS_TOKEN_TTL must be at most 24h';
-  if (seconds(ACCESS_TOKEN_TTL) >= seconds(SESSION_TTL)) {
-    yield 'SESSION_TTL must be longer than ACCESS_TOKEN_TTL';
-  }
-  if (seconds(SESSION_TTL) > 3650 * DAY) yield 'SESSION_TTL must be at most 3650d';
-  if (seconds(REVOCATION_MAX_STALENESS) < 5) yield 'REVOCATION_MAX_STALENESS must be at least 5s';
+  const durations = [
+    settings.ACCESS_TOKEN_TTL,
+    settings.SESSION_IDLE_TTL,
+    settings.SESSION_TTL,
+    settings.REFRESH_TOKEN_REUSE_INTERVAL,
+    settings.REVOCATION_MAX_STALENESS,
+  ];
+  if (!durations.every((duration) => DURATION.test(duration))) return; // named already
+  const [access, idle, session, reuse, staleness] = durations.map(seconds) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  if (access > DAY) yield 'ACCESS_TOKEN_TTL must be at most 24h';
+  if (access >= idle) yield 'SESSION_IDLE_TTL must be longer than ACCESS_TOKEN_TTL';
+  if (idle > session) yield 'SESSION_TTL must not be shorter than SESSION_IDLE_TTL';
+  if (session > 3650 * DAY) yield 'SESSION_TTL must be at most 3650d';
+  if (reuse > 60) yield 'REFRESH_TOKEN_REUSE_INTERVAL must be at most 60s';
+  if (staleness < 5) yield 'REVOCATION_MAX_STALENESS must be at least 5s';
+}
+
+/** Shorter is a slip: what happened yesterday would be gone before anybody looks. */
+function* refuseRetention({ AUDIT_RETENTION }: Settings): Generator<string> {
+  if (AUDIT_RETENTION === undefined || !DURATION.test(AUDIT_RETENTION)) return;
+  if (seconds(AUDIT_RETENTION) < DAY) yield 'AUDIT_RETENTION must be at least 1d';
 }
 
 /** Parameters of equal strength: OWASP Password Storage Cheat Sheet, argon2id, [KiB, passes]. */

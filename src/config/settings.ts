@@ -25,6 +25,10 @@ export class Settings {
   @IsOptional()
   ISSUER?: string;
 
+  /** Comma-separated URIs of the services for which tokens can be asked. */
+  @IsOptional()
+  AUDIENCES?: string;
+
   @IsOptional()
   JWT_SECRET?: string;
 
@@ -45,11 +49,32 @@ export class Settings {
   @Matches(DURATION, { message: DURATION_MESSAGE })
   ACCESS_TOKEN_TTL = '30m';
 
+  /** Without a refresh for so long, a session ends. */
+  @Matches(DURATION, { message: DURATION_MESSAGE })
+  SESSION_IDLE_TTL = '14d';
+
+  /** However often it is refreshed, a session ends so long after its login. */
   @Matches(DURATION, { message: DURATION_MESSAGE })
   SESSION_TTL = '90d';
 
+  /** For so long a used refresh token gives the same successor again. */
+  @Matches(DURATION, { message: DURATION_MESSAGE })
+  REFRESH_TOKEN_REUSE_INTERVAL = '10s';
+
+  /** Of one user; one more ends the oldest. */
+  @Type(() => Number)
+  @IsInt({ message: 'must be a whole number from 1 to 1000' })
+  @Min(1, { message: 'must be a whole number from 1 to 1000' })
+  @Max(1000, { message: 'must be a whole number from 1 to 1000' })
+  MAX_SESSIONS = 50;
+
   @Matches(DURATION, { message: DURATION_MESSAGE })
   REVOCATION_MAX_STALENESS = '60s';
+
+  /** Unset: what happened is kept for ever. */
+  @IsOptional()
+  @Matches(DURATION, { message: DURATION_MESSAGE })
+  AUDIT_RETENTION?: string;
 
   @IsIn(['open', 'closed'], { message: 'must be open or closed' })
   REGISTRATION: 'open' | 'closed' = 'open';

@@ -7,6 +7,10 @@ import { Keyring } from '../keys/keyring.js';
 import { Revocations } from '../revocation/revocations.js';
 import { Draining } from './draining.js';
 
+class Health {
+  status!: 'ok';
+}
+
 /** For load balancers and supervisors. */
 @Public()
 @Controller('health')
@@ -20,13 +24,13 @@ export class HealthController {
 
   /** The process answers. When this fails, restart it. */
   @Get('live')
-  live(): { status: 'ok' } {
+  live(): Health {
     return { status: 'ok' };
   }
 
   /** Requests can be served: the database answers, keys and revocations are up to date. */
   @Get('ready')
-  async ready(): Promise<{ status: 'ok' }> {
+  async ready(): Promise<Health> {
     if (this.draining.begun) throw unavailable('busy', 1);
     if (!this.keyring.fresh || !this.revocations.fresh) throw unavailable('state_stale', 1);
     await sql`select 1`.execute(this.db);

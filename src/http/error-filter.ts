@@ -56,8 +56,8 @@ export class ErrorFilter implements ExceptionFilter {
 /** An error as status, headers and body (RFC 6749 section 5.2, RFC 6750 section 3). */
 export function toWire({ error, code, description, details }: LatchkeyError): WireError {
   const status = statusOf(error, code);
-  const { retryAfter, fields, scope } = details;
-  const challenge = challengeOf(error, description, status, scope);
+  const { retryAfter, fields } = details;
+  const challenge = challengeOf(error, description, status, details);
   return {
     status,
     headers: {
@@ -73,10 +73,12 @@ const STATUS: Record<ErrorWord, number> = {
   // 401 for a wrong password, 400 for a dead refresh token: see statusOf()
   invalid_grant: 400,
   invalid_scope: 400,
+  invalid_target: 400,
   unsupported_grant_type: 400,
   invalid_client: 401,
   unauthorized: 401,
   invalid_token: 401,
+  insufficient_user_authentication: 401,
   insufficient_scope: 403,
   access_denied: 403,
   not_found: 404,
@@ -93,16 +95,23 @@ function statusOf(error: ErrorWord, code: string): number {
   return code === 'login_failed' ? 401 : STATUS[error];
 }
 
+const TOKEN_ERRORS: ReadonlySet<ErrorWord> = new Set([
+  'invalid_token',
+  'insufficient_scope',
+  'insufficient_user_authentication',
+]);
+
 function challengeOf(
   error: ErrorWord,
   description: string,
   status: number,
-  scope: string | undefined,
+  { scope, maxAge }: LatchkeyError['details'],
 ): string | undefined {
   if (error === 'invalid_client') return `Basic ${REALM}`;
-  if (error === 'invalid_token' || error === 'insufficient_scope') {
+  if (TOKEN_ERRORS.has(error)) {
     const missing = scope === undefined ? '' : `, scope="${scope}"`;
-    return `Bearer ${REALM}, error="${error}", error_description="${description}"${missing}`;
+    const age = maxAge === undefined ? '' : `, max_age="${maxAge}"`; // RFC 9470 section 3
+    return `Bearer ${REALM}, error="${error}", error_description="${description}"${missing}${age}`;
   }
   // RFC 6750 section 3.1: no error code where no credentials were presented.
   return status === 401 ? `Bearer ${REALM}` : undefined;

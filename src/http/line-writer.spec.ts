@@ -11,6 +11,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { droppedLines } from '../metrics/metrics.js';
 import { LineWriter } from './line-writer.js';
 
 let directory: string;
@@ -87,6 +88,8 @@ it('drops whole lines rather than keep more than 4 MiB of them', async () => {
   const text = Buffer.concat(read).toString();
   expect(text.length).toBeGreaterThan(3 * 1024 * 1024);
   expect(text.length).toBeLessThan(5 * 1024 * 1024);
+  const { values } = await droppedLines.get();
+  expect(values[0]?.value).toBe(80_000 - text.split('\n').length + 1);
   const known = new Set(written);
   expect(text.split('\n').filter((line) => line !== '' && !known.has(`${line}\n`))).toEqual([]);
 });

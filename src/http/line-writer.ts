@@ -1,7 +1,9 @@
 import { write, writeSync } from 'node:fs';
+import { droppedLines } from '../metrics/metrics.js';
 
 /** Bytes: lines are written together once there are so many of them, or the timer comes. */
 const BATCH = 65_536;
+const NEWLINE = 0x0a;
 /** Milliseconds. */
 const WRITE_EVERY = 250;
 const RETRY_AFTER = 10;
@@ -65,7 +67,10 @@ export class LineWriter {
   }
 
   #queue(batch: Buffer): void {
-    if (this.#waiting + batch.length > MOST_WAITING) return;
+    if (this.#waiting + batch.length > MOST_WAITING) {
+      droppedLines.inc(batch.reduce((lines, byte) => (byte === NEWLINE ? lines + 1 : lines), 0));
+      return;
+    }
     this.#waiting += batch.length;
     this.#full.push(batch);
   }

@@ -30,11 +30,15 @@ export function createLogger(level: string, stream: DestinationStream): Logger {
   );
 }
 
+/** What Nest tells of its own start: every route, every module. */
+const OF_NEST = /^(Nest|Instance|Router|Routes)/;
+
 /** Nest's logger, on the same lines. */
 export class NestLog implements LoggerService {
   constructor(private readonly logger: Logger) {}
 
-  log = (message: unknown, ...rest: unknown[]): void => this.#write('debug', message, rest);
+  log = (message: unknown, ...rest: unknown[]): void =>
+    this.#write(OF_NEST.test(String(rest.at(-1))) ? 'debug' : 'info', message, rest);
   debug = (message: unknown, ...rest: unknown[]): void => this.#write('debug', message, rest);
   verbose = (message: unknown, ...rest: unknown[]): void => this.#write('trace', message, rest);
   warn = (message: unknown, ...rest: unknown[]): void => this.#write('warn', message, rest);
@@ -43,7 +47,11 @@ export class NestLog implements LoggerService {
   setLogLevels(_levels: LogLevel[]): void {}
 
   /** Nest calls with (message, stack?, context). */
-  #write(level: 'trace' | 'debug' | 'warn' | 'error' | 'fatal', message: unknown, rest: unknown[]) {
+  #write(
+    level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal',
+    message: unknown,
+    rest: unknown[],
+  ) {
     if (rest.at(-1) === 'ExceptionHandler') return; // a start that failed: main() tells why
     const context = rest.at(-1);
     const stack = rest.length > 1 ? rest[0] : undefined;

@@ -1,3 +1,6 @@
+import { applyDecorators } from '@nestjs/common';
+import { RouteConfig } from '@nestjs/platform-fastify';
+import { ApiConsumes } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { LatchkeyError } from '../errors.js';
 
@@ -9,7 +12,14 @@ const unsupported = (description: string): LatchkeyError =>
   new LatchkeyError('unsupported_media_type', 'media_type_unsupported', description);
 
 /** Name of the route option that lists what a handler reads; JSON where there is none. */
-export const CONSUMES = 'consumes';
+const CONSUMES = 'consumes';
+
+/** What a handler reads instead of JSON: checked before it, and so documented. */
+export const Consumes = (...types: string[]): MethodDecorator =>
+  applyDecorators(RouteConfig({ [CONSUMES]: types }), ApiConsumes(...types));
+
+/** Forms, and JSON for whoever prefers it: what OAuth and `curl` send. */
+export const ConsumesForms = (): MethodDecorator => Consumes(FORM_TYPE, MULTIPART_TYPE, JSON_TYPE);
 
 /**
  * Refuses a body before it is read, unless it is of a type that its handler reads, in UTF-8, and

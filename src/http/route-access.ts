@@ -37,8 +37,16 @@ export function requiredScopes(
   controller: Type,
   handler: (...args: never[]) => unknown,
 ): readonly string[] {
-  const scopes = [handler, controller]
-    .map((target) => Reflect.getMetadata(REQUIRED_SCOPES, target) as string[] | undefined)
+  return metadataOf<string[]>(REQUIRED_SCOPES, controller, handler) ?? [];
+}
+
+/** What a decorator says of a handler, or else of its controller. */
+export function metadataOf<T>(
+  key: string,
+  controller: Type,
+  handler: (...args: never[]) => unknown,
+): T | undefined {
+  return [handler, controller]
+    .map((target) => Reflect.getMetadata(key, target) as T | undefined)
     .find((found) => found !== undefined);
-  return scopes ?? [];
 }

@@ -25,6 +25,13 @@ export const tokensIssued = new Counter({
   registers,
 });
 
+export const refreshes = new Counter({
+  name: 'latchkey_refreshes_total',
+  help: 'Refreshes by outcome: success, refused, reused (each of which is also refused)',
+  labelNames: ['outcome'] as const,
+  registers,
+});
+
 export const errors = new Counter({
   name: 'latchkey_errors_total',
   help: 'Error answers by their stable code; token_* are the refused tokens',
@@ -41,6 +48,12 @@ export const hashQueue = new Gauge({
 export const databaseErrors = new Counter({
   name: 'latchkey_database_errors_total',
   help: 'Times the database could not answer',
+  registers,
+});
+
+export const droppedLines = new Counter({
+  name: 'latchkey_log_lines_dropped_total',
+  help: 'Log lines that were lost because nobody read them',
   registers,
 });
 

@@ -2,6 +2,10 @@ import { Controller, Get, Headers, UseGuards } from '@nestjs/common';
 import { CurrentUser, type Principal } from '../auth/current-user.js';
 import { JwtAuthGuard } from '../auth/jwt-auth.guard.js';
 
+class SecureData {
+  message!: string;
+}
+
 /** The example protected resource: copy this file to begin your own. */
 @Controller('secure-data')
 @UseGuards(JwtAuthGuard)
@@ -11,7 +15,7 @@ export class SecureDataController {
   read(
     @CurrentUser() user: Principal,
     @Headers('accept-language') languages: string = '',
-  ): { message: string } {
+  ): SecureData {
     const korean = /^\s*ko\b/i.test(languages);
     return {
       message: korean

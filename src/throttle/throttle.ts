@@ -5,6 +5,7 @@ import { Audit } from '../audit/audit.js';
 import { Clock } from '../clock.js';
 import { Database, type Executor } from '../database/database.js';
 import type { Schema } from '../database/schema.js';
+import { unflushed } from '../database/unflushed.js';
 import { LatchkeyError, tooManyRequests } from '../errors.js';
 import { RootSecrets } from '../keys/root-secrets.js';
 import { logins } from '../metrics/metrics.js';
@@ -16,6 +17,8 @@ const LIMITS = { pair: 30, address: 300, account: 100 } as const;
 /** Milliseconds: an address from which a user has logged in is known for so long. */
 const KNOWN_FOR = 90 * 86_400_000;
 const KNOWN_PER_USER = 20;
+/** Milliseconds: one that was seen less long ago is not written again. */
+const SEEN_RECENTLY = 86_400_000;
 const PRUNE_EVERY = 60_000;
 
 /** Who tries. */
@@ -23,6 +26,8 @@ export interface Attempt {
   /** The canonical name that is tried, whether there is such a user or not; none to register. */
   account?: string;
   address: string;
+  /** Whether it is the owner who tries, asked where only the account's own count is used up. */
+  isOwner?: (executor: Executor) => Promise<boolean>;
 }
 
 /** An attempt that was counted, and can be taken back. */
@@ -83,11 +88,24 @@ export class Throttle implements OnModuleInit, OnModuleDestroy {
    * pair begin anew, and the address is known to the account from now on.
    */
   async succeed(executor: Executor, { account, address, keys }: Ticket): Promise<void> {
-    // In the order in which attempts lock them: two of one account never wait for each other.
-    for (const key of keys) {
-      if (key.startsWith('address:')) await this.#refund(executor, [key]);
-      else await executor.deleteFrom('attempts').where('key', '=', key).execute();
-    }
+    // An insert, though the rows are there: it locks them in the order in which attempts do, so
+    // that two of one account never wait for each other.
+    await executor
+      .insertInto('attempts')
+      .values(keys.map((key) => ({ key, count: 0, ends_at: this.clock.now() })))
+      .onConflict((conflict) =>
+        conflict.column('key').doUpdateSet(({ eb, and }) => ({
+          count: eb
+            .case()
+            .when(
+              and([eb('attempts.key', '=', `address:${address}`), eb('attempts.count', '>', 0)]),
+            )
+            .then(eb('attempts.count', '-', 1))
+            .else(0)
+            .end(),
+        })),
+      )
+      .execute();
     if (account !== undefined) await this.#remember(executor, account, address);
   }
 
@@ -105,10 +123,10 @@ export class Throttle implements OnModuleInit, OnModuleDestroy {
         : [`account:${account}`, `address:${address}`, `pair:${account}:${address}`];
     const ticket: Ticket = { account, address, keys };
     // A refusal rolls the counting back: whoever is refused uses up nobody's attempts.
-    await this.db.transaction().execute(async (trx) => {
+    await unflushed(this.db, async (trx) => {
       const counts = await this.#count(trx, keys);
       const exceeded = counts.filter(({ kind, count }) => count > LIMITS[kind]);
-      if (exceeded.length > 0 && !(await this.#excused(trx, ticket, exceeded))) {
+      if (exceeded.length > 0 && !(await this.#excused(trx, who, ticket, exceeded))) {
         const wait = Math.max(...exceeded.map(({ endsAt }) => endsAt)) - this.clock.now();
         logins.inc({ outcome: 'throttled' });
         throw tooManyRequests(Math.max(1, Math.ceil(wait / 1000)));
@@ -137,10 +155,15 @@ export class Throttle implements OnModuleInit, OnModuleDestroy {
             count: eb
               .case()
               .when(over)
-              .then(1)
+              .then(ref('excluded.count'))
               .else(eb('attempts.count', '+', 1))
               .end(),
-            ends_at: eb.case().when(over).then(endsAt).else(ref('attempts.ends_at')).end(),
+            ends_at: eb
+              .case()
+              .when(over)
+              .then(ref('excluded.ends_at'))
+              .else(ref('attempts.ends_at'))
+              .end(),
           };
         }),
       )
@@ -153,9 +176,10 @@ export class Throttle implements OnModuleInit, OnModuleDestroy {
     }));
   }
 
-  /** A flood on the account does not shut its owner out, who comes from a known address. */
+  /** A flood on the account does not shut its owner out, who is known by address or by proof. */
   async #excused(
     trx: Transaction<Schema>,
+    { isOwner }: Attempt,
     { account, address }: Ticket,
     exceeded: readonly { kind: Kind }[],
   ): Promise<boolean> {
@@ -167,7 +191,7 @@ export class Throttle implements OnModuleInit, OnModuleDestroy {
       .where('address', '=', address)
       .where('seen_at', '>', this.clock.now() - KNOWN_FOR)
       .executeTakeFirst();
-    return row !== undefined;
+    return row !== undefined || (await isOwner?.(trx)) === true;
   }
 
   /** Once a window: when the last attempt is admitted. */
@@ -192,11 +216,18 @@ export class Throttle implements OnModuleInit, OnModuleDestroy {
 
   async #remember(executor: Executor, account: string, address: string): Promise<void> {
     const seen_at = this.clock.now();
-    await executor
+    const written = await executor
       .insertInto('known_addresses')
       .values({ account, address, seen_at })
-      .onConflict((conflict) => conflict.columns(['account', 'address']).doUpdateSet({ seen_at }))
+      .onConflict((conflict) =>
+        conflict
+          .columns(['account', 'address'])
+          .doUpdateSet({ seen_at })
+          .where('known_addresses.seen_at', '<=', seen_at - SEEN_RECENTLY),
+      )
+      .returning('address')
       .execute();
+    if (written.length === 0) return;
     await executor
       .deleteFrom('known_addresses')
       .where('account', '=', account)

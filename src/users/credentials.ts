@@ -1,14 +1,15 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { Transaction } from 'kysely';
 import { Audit } from '../audit/audit.js';
-import { Database } from '../database/database.js';
+import { Database, type Executor } from '../database/database.js';
 import type { Schema } from '../database/schema.js';
 import { loginFailed } from '../errors.js';
 import { logins } from '../metrics/metrics.js';
 import { MAX_PASSWORD_LENGTH } from '../passwords/password-policy.js';
 import { Passwords } from '../passwords/passwords.js';
+import { Sessions } from '../sessions/sessions.js';
 import { Throttle, type Ticket } from '../throttle/throttle.js';
-import { type LockedUser, lockUser } from './user-lock.js';
+import { type UserState, lockUser } from './user-state.js';
 import { canonicalUsername } from './username.js';
 import { type StoredCredentials, Users } from './users.js';
 
@@ -21,12 +22,22 @@ export interface Proof {
   ticket: Ticket;
 }
 
+/** Who somebody says to be. */
+export interface Claim {
+  username: string;
+  password: string;
+  address: string;
+  /** Of a session of theirs, where there is one. */
+  refreshToken?: string | undefined;
+}
+
 /** The one place where a password is compared, for whatever purpose. */
 @Injectable()
 export class Credentials {
   constructor(
     @Inject(Database) private readonly db: Database,
     private readonly users: Users,
+    private readonly sessions: Sessions,
     private readonly passwords: Passwords,
     private readonly throttle: Throttle,
     private readonly audit: Audit,
@@ -40,13 +51,13 @@ export class Credentials {
    *   too_many_requests; temporarily_unavailable when too many wait
    */
   prove(
-    username: string,
-    password: string,
-    address: string,
+    { username, password, address, refreshToken }: Claim,
     failure: 'authn_login_fail' | 'authn_password_change_fail',
   ): Promise<Proof> {
     const account = canonicalUsername(username) ?? username;
-    return this.throttle.attempt({ account, address }, async (ticket) => {
+    const isOwner = (executor: Executor): Promise<boolean> =>
+      this.#ownsSession(executor, account, refreshToken);
+    return this.throttle.attempt({ account, address, isOwner }, async (ticket) => {
       const stored = await this.users.findCredentials(username);
       const verdict = await this.passwords.verify(
         { address, purpose: 'login' },
@@ -77,21 +88,38 @@ export class Credentials {
 
   /**
    * Locks the user of a proof, if it still holds: neither gone nor disabled, and the password is
-   * the one that was compared. So nothing is overlooked that happened while the proof waited. The
-   * attempt is given back.
+   * the one that was compared. So nothing is overlooked that happened while the proof waited.
    * @throws login_failed
    */
   async redeem(
     trx: Transaction<Schema>,
     proof: Proof,
     strength: 'share' | 'update',
-  ): Promise<LockedUser> {
+  ): Promise<UserState> {
     const user = await lockUser(trx, proof.userId, strength);
     if (user === undefined || user.disabled || user.passwordVersion !== proof.passwordVersion) {
       throw loginFailed();
     }
-    await this.throttle.succeed(trx, proof.ticket);
     return user;
+  }
+
+  /** Gives the attempt back, once what the proof is for has succeeded. */
+  async succeed(trx: Transaction<Schema>, { ticket }: Proof): Promise<void> {
+    await this.throttle.succeed(trx, ticket);
+  }
+
+  /** Whether a refresh token of a live session of this account was sent along. */
+  async #ownsSession(executor: Executor, account: string, refreshToken = ''): Promise<boolean> {
+    const id = this.sessions.read(refreshToken);
+    const session = id && (await this.sessions.find(executor, id.refreshId));
+    if (session === undefined || session.counter !== id?.counter) return false;
+    if (!this.sessions.isLive(session)) return false;
+    const user = await executor
+      .selectFrom('users')
+      .select('canonical_username')
+      .where('id', '=', session.user_id)
+      .executeTakeFirst();
+    return user?.canonical_username === account;
   }
 
   /** The same password under better parameters: `password_version` stays. */

@@ -1,46 +1,67 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { Audit } from '../audit/audit.js';
-import { Database } from '../database/database.js';
 import { scopeInvalid } from '../errors.js';
 import { logins } from '../metrics/metrics.js';
+import { Revocations } from '../revocation/revocations.js';
 import { PASSWORD_CHANGE, scopesOf } from '../roles.js';
+import { SessionEnding } from '../sessions/session-ending.js';
 import { Sessions } from '../sessions/sessions.js';
 import { AccessTokens } from '../tokens/access-tokens.js';
 import { Credentials, type Proof } from './credentials.js';
+import { type IssuedTokens, toIssued } from './issued-tokens.js';
 
-/** A login that succeeded. */
-export interface IssuedToken {
-  accessToken: string;
-  /** Seconds. */
-  expiresIn: number;
-  scopes: readonly string[];
+/** What is asked for with a login. */
+export interface LoginRequest {
+  /** Undefined for all that the user has. */
+  scopes: readonly string[] | undefined;
+  /** For whom the access token is meant: this service, or one of `AUDIENCES`. */
+  audience: string;
+  userAgent: string | undefined;
 }
 
-/** Turns a proof into a session and its first access token, whatever door it came through. */
+/** Turns a proof into a session and its first tokens, whatever door it came through. */
 @Injectable()
 export class Login {
   constructor(
-    @Inject(Database) private readonly db: Database,
+    private readonly revocations: Revocations,
     private readonly sessions: Sessions,
+    private readonly ending: SessionEnding,
     private readonly tokens: AccessTokens,
     private readonly credentials: Credentials,
     private readonly audit: Audit,
   ) {}
 
   /**
-   * @param requested scopes; undefined for all that the user has
    * @throws login_failed when the user was disabled, deleted or given another password since the
    *   proof; invalid_scope, judged only now so that it tells nothing to who has no password
    */
-  async open(proof: Proof, requested: readonly string[] | undefined): Promise<IssuedToken> {
+  async open(proof: Proof, request: LoginRequest): Promise<IssuedTokens> {
     const lifetime = this.tokens.lifetime();
-    const grant = await this.db.transaction().execute(async (trx) => {
+    const grant = await this.revocations.transaction(async (trx, revoke) => {
       const user = await this.credentials.redeem(trx, proof, 'share');
       const scopes = user.mustChangePassword
         ? [PASSWORD_CHANGE]
-        : grantedScopes(user.roles, requested);
-      if (scopes === undefined) return undefined;
-      const session = await this.sessions.open(trx, user.id, scopes, lifetime);
+        : grantedScopes(user.roles, request.scopes);
+      if (scopes === undefined) {
+        // The password was right, and whoever tries them must not learn that unseen.
+        await this.audit.record(trx, {
+          event: 'authn_login_fail',
+          userId: user.id,
+          actor: 'anyone',
+          address: proof.address,
+          detail: { cause: 'scope' },
+        });
+        return undefined;
+      }
+      await this.credentials.succeed(trx, proof);
+      const session = await this.sessions.open(trx, {
+        userId: user.id,
+        scopes,
+        lifetime,
+        client: { address: proof.address, userAgent: request.userAgent },
+        refreshable: !user.mustChangePassword,
+      });
+      await revoke(await this.ending.endOldest(trx, user.id));
       await this.audit.record(trx, {
         event: 'authn_login_success',
         userId: user.id,
@@ -48,15 +69,11 @@ export class Login {
         address: proof.address,
         sessionId: session.id,
       });
-      return { user, session, ...lifetime };
+      return { user, session, scopes, audience: request.audience, ...lifetime };
     });
-    logins.inc({ outcome: 'success' });
+    logins.inc({ outcome: grant === undefined ? 'failed' : 'success' });
     if (grant === undefined) throw scopeInvalid();
-    return {
-      accessToken: this.tokens.issue(grant),
-      expiresIn: lifetime.expiresAt - lifetime.issuedAt,
-      scopes: grant.session.scopes,
-    };
+    return toIssued(grant, this.tokens.issue(grant));
   }
 }
 

@@ -1,9 +1,10 @@
 import { Injectable } from '@nestjs/common';
+import { type ApiToken, ApiTokens } from '../api-tokens/api-tokens.js';
 import { Audit } from '../audit/audit.js';
 import { invalidFields } from '../errors.js';
 import { Passwords } from '../passwords/passwords.js';
 import { Revocations } from '../revocation/revocations.js';
-import { Sessions } from '../sessions/sessions.js';
+import { SessionEnding } from '../sessions/session-ending.js';
 import { Credentials } from './credentials.js';
 
 /** Whose password is changed, and from where. */
@@ -21,31 +22,39 @@ export class PasswordChange {
   constructor(
     private readonly credentials: Credentials,
     private readonly passwords: Passwords,
-    private readonly sessions: Sessions,
+    private readonly ending: SessionEnding,
+    private readonly apiTokens: ApiTokens,
     private readonly revocations: Revocations,
     private readonly audit: Audit,
   ) {}
 
   /**
    * Changes the password, and ends every other session and its access tokens.
+   * @param endApiTokens whether the API tokens end too
+   * @returns the API tokens that go on
    * @throws invalid_request for a new password that is not acceptable; login_failed for a wrong
    *   current one; too_many_requests
    */
-  async change(owner: PasswordOwner, current: string, next: string): Promise<void> {
+  async change(
+    owner: PasswordOwner,
+    current: string,
+    next: string,
+    endApiTokens: boolean,
+  ): Promise<ApiToken[]> {
     const { id: userId, username, sessionId, address } = owner;
     const faults = this.passwords.faults(next, username);
     if (next === current) faults.push('new_password must not be the current one');
     if (faults.length > 0) throw invalidFields({ new_password: faults });
     const proof = await this.credentials.prove(
-      username,
-      current,
-      address,
+      { username, password: current, address },
       'authn_password_change_fail',
     );
     const hash = await this.passwords.hash({ address, purpose: 'login' }, next);
-    await this.revocations.transaction(async (trx, revoke) => {
+    return this.revocations.transaction(async (trx, revoke) => {
       const user = await this.credentials.redeem(trx, proof, 'update');
-      await revoke(await this.sessions.endOthers(trx, userId, sessionId));
+      await this.credentials.succeed(trx, proof);
+      await revoke(await this.ending.endOthers(trx, userId, sessionId));
+      if (endApiTokens) await revoke(await this.apiTokens.end(trx, userId));
       await trx
         .updateTable('users')
         .set({
@@ -62,6 +71,7 @@ export class PasswordChange {
         address,
         sessionId,
       });
+      return this.apiTokens.list(userId, trx);
     });
   }
 }

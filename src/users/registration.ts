@@ -7,8 +7,8 @@ import { invalidFields, LatchkeyError } from '../errors.js';
 import { Passwords } from '../passwords/passwords.js';
 import { DEFAULT_ROLE, type Role } from '../roles.js';
 import { Throttle } from '../throttle/throttle.js';
-import type { Actor } from './account.js';
-import { canonicalUsername } from './username.js';
+import { type Actor, requireActor } from './actor.js';
+import { canonicalUsername, USERNAME_RULE } from './username.js';
 import type { User } from './users.js';
 
 /** Milliseconds in which a password that was made for somebody must be changed. */
@@ -84,6 +84,7 @@ export class Registration {
       createdAt: this.clock.now(),
     };
     await this.db.transaction().execute(async (trx) => {
+      await requireActor(trx, actor, 'admin');
       const { numInsertedOrUpdatedRows } = await trx
         .insertInto('users')
         .values({
@@ -132,9 +133,6 @@ export class Registration {
     return row !== undefined;
   }
 }
-
-const USERNAME_RULE =
-  'username must be 1 to 64 letters, digits or . _ @ + - without spaces, in one alphabet';
 
 const usernameTaken = (): LatchkeyError =>
   new LatchkeyError('conflict', 'username_taken', 'That username is taken');

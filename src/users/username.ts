@@ -1,3 +1,6 @@
+export const USERNAME_RULE =
+  'username must be 1 to 64 letters, digits or . _ @ + - without spaces, in one alphabet';
+
 /** Code points. */
 const MAX_LENGTH = 64;
 

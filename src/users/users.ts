@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
+import { sql } from 'kysely';
 import { Clock } from '../clock.js';
-import { Database } from '../database/database.js';
+import { Database, isPostgres } from '../database/database.js';
 import { canonicalUsername } from './username.js';
 
 /** A user as other modules see one. */
@@ -52,12 +53,19 @@ export class Users {
     return row && toUser(row);
   }
 
-  /** A page of users in the order of their names. @param after the name that the last page ended with */
-  async list(limit: number, after = ''): Promise<User[]> {
+  /**
+   * A page of users in the order of their names.
+   * @param after the name that the last page ended with
+   * @param search what the names begin with, in any spelling
+   */
+  async list(limit: number, after = '', search = ''): Promise<User[]> {
+    const prefix = canonicalUsername(search);
+    if (search !== '' && prefix === undefined) return [];
     const rows = await this.db
       .selectFrom('users')
       .select(COLUMNS)
       .where('canonical_username', '>', canonicalUsername(after) ?? '')
+      .$if(prefix !== undefined, (query) => query.where(beginsWith(this.db, prefix!)))
       .orderBy('canonical_username')
       .limit(limit)
       .execute();
@@ -82,6 +90,15 @@ export class Users {
       }
     );
   }
+}
+
+/**
+ * A range in the order of code points, which is SQLite's own: there the index finds it, where a
+ * pattern would hold up everybody while it reads every name.
+ */
+function beginsWith(db: Database, prefix: string) {
+  const name = isPostgres(db) ? sql`canonical_username collate "C"` : sql`canonical_username`;
+  return sql<boolean>`${name} >= ${prefix} and ${name} < ${`${prefix}\u{10ffff}`}`;
 }
 
 function toUser(row: {
