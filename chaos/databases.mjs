@@ -1,0 +1,53 @@
+// New databases of both kinds, and what stands in them.
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from '@photostructure/sqlite';
+import { connect, postgresUrl } from './postgres.mjs';
+import { directory } from './processes.mjs';
+
+export const DATABASES = ['sqlite', 'postgres'];
+
+/** The `DATABASE_URL` of a new, empty database. */
+export async function newDatabase(kind) {
+  if (kind === 'sqlite')
+    return `sqlite:${join(mkdtempSync(join(directory, 'db-')), 'latchkey.db')}`;
+  const server = await postgresUrl();
+  const name = `chaos_${randomBytes(6).toString('hex')}`;
+  await query(`${server}/postgres`, `create database ${name}`);
+  return `${server}/${name}`;
+}
+
+/** Reads beside the server, as another process. @returns the rows */
+export async function query(databaseUrl, sql) {
+  if (databaseUrl.startsWith('sqlite:')) {
+    const db = new DatabaseSync(databaseUrl.slice('sqlite:'.length), { timeout: 5000 });
+    try {
+      return db.prepare(sql).all();
+    } finally {
+      db.close();
+    }
+  }
+  const client = await connect(databaseUrl);
+  try {
+    return (await client.query(sql)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+/** How often refresh tokens were taken for stolen ones. */
+export async function reuses(databaseUrl) {
+  const [{ count }] = await query(
+    databaseUrl,
+    "select count(*) as count from audit where event = 'authn_token_reuse'",
+  );
+  return Number(count);
+}
+
+/** What `pragma integrity_check` finds; on PostgreSQL, which has no such thing, nothing. */
+export async function damages(databaseUrl) {
+  if (!databaseUrl.startsWith('sqlite:')) return [];
+  const [{ integrity_check: verdict }] = await query(databaseUrl, 'pragma integrity_check');
+  return verdict === 'ok' ? [] : [`integrity_check says ${verdict}`];
+}

@@ -1,0 +1,84 @@
+// npm run chaos [-- --quick] [-- --rounds=N] [-- SCENARIO]
+//
+// Whether what the README promises holds while requests race, processes are killed and PostgreSQL
+// goes away: real servers, a real PostgreSQL with its disk, no mocks. Ends with 1 when a bound is
+// missed.
+//
+// --quick does a few rounds of each; --rounds as many as are asked for.
+import { appendFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { stopPostgres } from './postgres.mjs';
+import { cutConnections } from './scenarios/cut-connections.mjs';
+import { keyRotation } from './scenarios/key-rotation.mjs';
+import { killDuringRotation } from './scenarios/kill-during-rotation.mjs';
+import { killUnderLoad } from './scenarios/kill-under-load.mjs';
+import { loginRaces } from './scenarios/login-races.mjs';
+import { postgresRestart } from './scenarios/postgres-restart.mjs';
+import { refreshAtOnce } from './scenarios/refresh-at-once.mjs';
+import { refreshRaces } from './scenarios/refresh-races.mjs';
+import { revokedElsewhere } from './scenarios/revoked-elsewhere.mjs';
+import { print } from './table.mjs';
+
+const SCENARIOS = {
+  'refresh-at-once': refreshAtOnce,
+  'refresh-races': refreshRaces,
+  'login-races': loginRaces,
+  'kill-under-load': killUnderLoad,
+  'kill-during-rotation': killDuringRotation,
+  'revoked-elsewhere': revokedElsewhere,
+  'key-rotation': keyRotation,
+  'postgres-restart': postgresRestart,
+  'cut-connections': cutConnections,
+};
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { quick: { type: 'boolean' }, rounds: { type: 'string' } },
+});
+const chosen = positionals.length > 0 ? positionals : Object.keys(SCENARIOS);
+const unknown = chosen.find((name) => !Object.hasOwn(SCENARIOS, name));
+if (unknown !== undefined) {
+  console.error(`There is no scenario ${unknown}; there are ${Object.keys(SCENARIOS).join(', ')}`);
+  process.exit(2);
+}
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+  process.once(signal, () => void stopPostgres().finally(() => process.exit(130)));
+}
+
+const began = performance.now();
+/** One line a step, on standard error: the table alone goes to standard output. */
+function progress(text) {
+  const seconds = ((performance.now() - began) / 1000).toFixed(0).padStart(4);
+  process.stderr.write(`${seconds} s  ${text}\n`);
+}
+
+const rows = [];
+for (const name of chosen) {
+  const scenario = SCENARIOS[name];
+  const usual = values.quick ? scenario.quick : scenario.full;
+  const rounds = values.rounds === undefined ? usual : Number(values.rounds);
+  const tell = (text) => progress(`${name}: ${text}`);
+  tell(`${rounds} rounds`);
+  try {
+    const found = await scenario.run({ rounds, tell });
+    rows.push(...found.map((row) => ({ scenario: name, ...row })));
+  } catch (error) {
+    rows.push({
+      scenario: name,
+      what: 'the whole of it',
+      measured: 'broke off',
+      bound: '',
+      faults: [error.stack],
+    });
+  }
+}
+await stopPostgres();
+
+print(rows);
+const failed = new Set(rows.filter(({ faults }) => faults.length > 0).map((row) => row.scenario));
+const passed = chosen.length - failed.size;
+const { COUNTS_FILE } = process.env;
+if (COUNTS_FILE) appendFileSync(COUNTS_FILE, `${passed} ${failed.size} 0\n`);
+console.log(`\n${passed} passed, ${failed.size} failed`);
+process.exit(failed.size === 0 ? 0 : 1);

@@ -1,0 +1,151 @@
+// `kill -9` in the midst of logins, refreshes and revocations: what was acknowledged is not lost,
+// and the client that got no answer tries its last token again and is not taken for a thief.
+import { randomInt } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { guarded, logIn, logOut, refresh, register, revoke, tryLogin } from '../client.mjs';
+import { damages, DATABASES, newDatabase, query, reuses } from '../databases.mjs';
+import { startServer } from '../processes.mjs';
+import { readyAgain } from '../table.mjs';
+import { endless, inBatches } from '../world.mjs';
+
+const USERS = 40;
+const CLIENTS = 3;
+/** More of them: those are of interest that are written and not answered. */
+const REFRESHING = 8;
+const AT_ONCE = 8;
+/** Milliseconds of load before the kill. */
+const LOAD = [100, 600];
+
+export const killUnderLoad = { full: 100, quick: 2, run };
+
+async function run({ rounds, tell }) {
+  const rows = [];
+  for (const kind of DATABASES) rows.push(...(await onDatabase(kind, rounds, tell)));
+  return rows;
+}
+
+async function onDatabase(kind, rounds, tell) {
+  const databaseUrl = await newDatabase(kind);
+  let server = await startServer(databaseUrl);
+  const users = await inBatches(USERS, AT_ONCE, () => register(server));
+  const acknowledged = { logins: 0, refreshes: 0, revocations: 0 };
+  let unanswered = 0;
+  const starts = [];
+  const faults = [];
+  for (let round = 0; round < rounds; round++) {
+    if (round % 10 === 0) tell(`${kind}, kill ${round + 1}`);
+    const done = await loadUntilKilled(server, users);
+    server = await startServer(databaseUrl);
+    starts.push(server);
+    unanswered += await writtenUnanswered(databaseUrl, done.current);
+    const wrong = [...(await check(server, done)), ...(await damages(databaseUrl))];
+    const thefts = await reuses(databaseUrl);
+    if (thefts > 0) wrong.push(`${thefts} reuses in the audit`);
+    faults.push(...wrong.map((fault) => `kill ${round + 1}: ${fault}`));
+    acknowledged.logins += done.logins.length;
+    acknowledged.refreshes += done.refreshes;
+    acknowledged.revocations += done.revoked.length + done.loggedOut.length;
+  }
+  await server.kill();
+  const { logins, refreshes, revocations } = acknowledged;
+  return [
+    {
+      what: `kill -9 under load, ${kind}`,
+      measured:
+        `${rounds} kills: ${logins} logins, ${refreshes} refreshes, ${revocations} revocations; ` +
+        `${unanswered} refreshes written and not answered`,
+      bound: 'none lost, no reuse seen',
+      faults,
+    },
+    readyAgain(kind, starts),
+  ];
+}
+
+/** @returns what was answered before the end; `current` is what refreshing clients hold by then */
+async function loadUntilKilled(server, users) {
+  const done = { logins: [], refreshes: 0, current: [], revoked: [], loggedOut: [], odd: [] };
+  const anyUser = () => users[randomInt(users.length)];
+  const sessions = await inBatches(REFRESHING, AT_ONCE, () => logIn(server, anyUser()));
+  const expect = ({ status, body }, wanted) => {
+    if (status !== wanted) done.odd.push(`${status} ${body.code} under load`);
+    return status === wanted;
+  };
+
+  const loggingIn = async () => {
+    const answer = await tryLogin(server, anyUser());
+    if (expect(answer, 200)) done.logins.push(answer.body);
+  };
+  const refreshing = (index) => async () => {
+    const answer = await refresh(server, sessions[index].refresh_token);
+    if (!expect(answer, 200)) return;
+    sessions[index] = answer.body;
+    done.refreshes++;
+  };
+  const revoking = async () => {
+    const session = await logIn(server, anyUser());
+    if (expect(await revoke(server, session.access_token), 200)) done.revoked.push(session);
+  };
+  const loggingOut = async () => {
+    const session = await logIn(server, anyUser());
+    if (expect(await logOut(server, session.refresh_token), 204)) done.loggedOut.push(session);
+  };
+
+  const clients = [
+    ...Array.from({ length: CLIENTS }, () => loggingIn),
+    ...Array.from({ length: REFRESHING }, (_, index) => refreshing(index)),
+    revoking,
+    revoking,
+    loggingOut,
+  ].map(endless);
+  await sleep(randomInt(...LOAD));
+  await server.kill();
+  // Each ends with the connection that it was using, or at its next attempt.
+  await Promise.all(
+    clients.map((stop) =>
+      stop().catch((error) => {
+        if (!(error instanceof TypeError)) done.odd.push(error.message); // fetch's for a lost server
+      }),
+    ),
+  );
+  done.current = sessions;
+  return done;
+}
+
+async function check(server, { logins, current, revoked, loggedOut, odd }) {
+  const faults = [...odd];
+  const expect = async (what, wanted, asked) => {
+    const status = await asked;
+    if (status !== wanted) faults.push(`${what} was answered ${status}`);
+  };
+  const refreshed = async ({ refresh_token: token }) => (await refresh(server, token)).status;
+  const checks = [
+    ...current.map((session) => () => expect('the last refresh token', 200, refreshed(session))),
+    ...logins.map((session) => async () => {
+      const { access_token: token } = session;
+      await expect('the access token of a login', 200, guarded(server, token));
+      await expect('the refresh token of a login', 200, refreshed(session));
+    }),
+    ...[...revoked, ...loggedOut].map(
+      (session) => () => expect('a revoked token', 401, guarded(server, session.access_token)),
+    ),
+    ...loggedOut.map((session) => () => expect('a session that ended', 400, refreshed(session))),
+  ];
+  await inBatches(checks.length, AT_ONCE, (index) => checks[index]());
+  return faults;
+}
+
+/** Of the tokens that clients hold, how many have a successor that they were not told. */
+async function writtenUnanswered(databaseUrl, sessions) {
+  const held = new Map(
+    sessions.map(({ refresh_token: token }) => {
+      const [, , id, counter] = token.split('_');
+      return [id, Number(counter)];
+    }),
+  );
+  const ids = [...held.keys()].map((id) => `'${id}'`).join();
+  const rows = await query(
+    databaseUrl,
+    `select refresh_id, counter from sessions where refresh_id in (${ids})`,
+  );
+  return rows.filter((row) => Number(row.counter) > held.get(row.refresh_id)).length;
+}
