@@ -70,6 +70,15 @@ const done = (stdout: unknown = expect.any(String)) => ({ code: 0, stdout, stder
 const matching = (pattern: RegExp): unknown => expect.stringMatching(pattern);
 const refused = (code: number, stderr: unknown) => ({ code, stdout: '', stderr });
 
+/** A signing key as it is listed. */
+const key = (state: string) => ({
+  kid: matching(/^[\w-]{43}$/),
+  algorithm: 'ES256',
+  created_at: matching(/^\d{4}-.*Z$/),
+  signs_from: matching(/^\d{4}-.*Z$/),
+  state,
+});
+
 /** Does something for every case at once, each of which takes a process; by the cases' names. */
 async function each<Case extends [string, ...unknown[]], Answer>(
   cases: readonly Case[],
@@ -239,15 +248,48 @@ describe.each(DATABASES)('The command line beside a server on %s', (kind) => {
 
   it('lists the keys, of which one is active and one stands by', async () => {
     const { stdout } = await cli(settings, 'keys list --json');
-    const key = (state: string) => ({
-      kid: expect.stringMatching(/^[\w-]{43}$/),
-      algorithm: 'ES256',
-      created_at: expect.stringMatching(/^\d{4}-.*Z$/),
-      state,
-    });
     const listed = JSON.parse(stdout) as { kid: string }[];
-    expect(listed).toEqual([key('active'), key('standby')]);
+    expect(listed).toEqual([key('active'), { ...key('standby'), signs_from: null }]);
     expect(parts(await logIn(server, root)).header['kid']).toBe(listed[0]!.kid);
+  });
+
+  it('rotates the keys, and withdraws what is compromised: refused within a second', async () => {
+    const rotated = await cli(settings, 'keys rotate --json');
+    const states = [key('active'), key('waiting'), { ...key('standby'), signs_from: null }];
+    expect(JSON.parse(rotated.stdout)).toEqual(states);
+    expect(await cli(settings, 'keys rotate')).toEqual(
+      refused(1, matching(/^A rotation is under way: \S+ signs from \S+ on\.\n$/)),
+    );
+    const token = await logIn(server, root);
+    await cli(settings, 'keys rotate --compromised');
+    await until(() => guarded(token), 'token_revoked', 1_000);
+    expect(await guarded(await logIn(server, root))).toBe('ok');
+    expect(await cli(settings, 'keys reencrypt')).toEqual(done('Every key was already\n'));
+  });
+
+  it('lists the sessions of a user, and ends one or all of them', async () => {
+    const user = await register(server);
+    const [one, two] = [await logIn(server, user), await logIn(server, user)];
+    const sid = parts(one).claims['sid'] as string;
+    const { stdout } = await cli(settings, `sessions list ${user.username} --json`);
+    const sessions = JSON.parse(stdout) as { id: string }[];
+    expect(sessions).toHaveLength(2);
+    expect(sessions).toContainEqual({
+      id: sid,
+      created_at: expect.any(String),
+      last_used_at: expect.any(String),
+      address: '127.0.0.1',
+      user_agent: 'node',
+    });
+    expect(await cli(settings, `sessions end ${user.username} ${sid}`)).toEqual(
+      done(`1 session of ${user.username} ended\n`),
+    );
+    await until(() => guarded(one), 'token_revoked', 1_000);
+    expect(await guarded(two)).toBe('ok');
+    expect(await cli(settings, `sessions end ${user.username}`)).toEqual(
+      done(`1 session of ${user.username} ended\n`),
+    );
+    await until(() => guarded(two), 'token_revoked', 1_000);
   });
 });
 
@@ -293,8 +335,16 @@ describe('A command', () => {
   });
 
   it.each([
-    ['an unknown role', 'users create bob --role root', 'Allowed choices are user, admin.'],
-    ['an unknown role to give', 'users roles alice user root', 'Allowed choices are user, admin.'],
+    [
+      'an unknown role',
+      'users create bob --role root',
+      'Allowed choices are user, admin, service.',
+    ],
+    [
+      'an unknown role to give',
+      'users roles alice user root',
+      'Allowed choices are user, admin, service.',
+    ],
     ['no role to give', 'users roles alice', "missing required argument 'ROLE'"],
     ['no name', 'users disable', "missing required argument 'NAME'"],
     ['an unknown command', 'users destroy alice', "unknown command 'destroy'"],

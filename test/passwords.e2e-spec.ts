@@ -57,6 +57,18 @@ describe.each(DATABASES)('on %s', (database) => {
     expect((await hashOf(app, user.id)).password_hash).toMatch(/^\$argon2id\$v=19\$m=128/);
   });
 
+  it('takes a PBKDF2 hash brought from elsewhere, and replaces it at login', async () => {
+    const user = await register(app);
+    // As passlib made it of this password.
+    const hash = '$pbkdf2-sha256$1$VQ$1p9xOsolBTP6/0Sr4w4VffO8ACmo/RfG5GiKjJzBVPI';
+    await store(app, user.id, hash);
+    const wrong = await call(app, '/token', form({ ...user, password: 'wrong wrong' }));
+    expect(wrong.status).toBe(401);
+    expect((await hashOf(app, user.id)).password_hash).toBe(hash);
+    await logIn(app, user);
+    expect((await hashOf(app, user.id)).password_hash).toMatch(/^\$argon2id\$v=19\$m=128/);
+  });
+
   it('replaces a hash once, however many log in together', async () => {
     const user = await register(app);
     await store(app, user.id, await bcrypt.hash(PASSWORD, 4));
@@ -70,6 +82,7 @@ describe.each(DATABASES)('on %s', (database) => {
       '$argon2id$v=19$m=4294967295,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$' + 'A'.repeat(43),
     ],
     ['work for hours', `$2b$31$${'a'.repeat(53)}`],
+    ['iterations for an hour', `$pbkdf2-sha256$4294967295$c2FsdA$${'A'.repeat(43)}`],
     ['nonsense', 'x'],
   ])('fails the login of a stored hash that asks for %s', async (_, hash) => {
     const user = await register(app);
@@ -148,7 +161,7 @@ it('a login that waits in the queue cannot outlive the user', async () => {
   const user = await newLogin(app);
   const login = app.nest.get(Login, { strict: false });
   const credentials = app.nest.get(Credentials, { strict: false });
-  const proof = await credentials.prove(user.username, user.password, '::1', 'authn_login_fail');
+  const proof = await credentials.prove({ ...user, address: '::1' }, 'authn_login_fail');
   const changes: [string, () => Promise<unknown>][] = [
     ['password change', () => update({ password_version: 2 })],
     ['disable', () => update({ password_version: 1, disabled_at: app.clock.now() })],
@@ -156,10 +169,11 @@ it('a login that waits in the queue cannot outlive the user', async () => {
   ];
   const update = (change: object) =>
     app.db.updateTable('users').set(change).where('id', '=', user.id).execute();
-  await login.open(proof, undefined);
+  const request = { scopes: undefined, audience: app.config.issuer, userAgent: undefined };
+  await login.open(proof, request);
   for (const [, change] of changes) {
     await change();
-    await expect(login.open(proof, undefined)).rejects.toMatchObject({ code: 'login_failed' });
+    await expect(login.open(proof, request)).rejects.toMatchObject({ code: 'login_failed' });
   }
   await app.close();
 });

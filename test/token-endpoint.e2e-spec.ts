@@ -42,6 +42,9 @@ describe('POST /token', () => {
       access_token: expect.any(String),
       token_type: 'bearer',
       expires_in: 1800,
+      refresh_token: expect.any(String),
+      refresh_expires_in: 1_209_600,
+      session_expires_in: 7_776_000,
       scope: 'profile',
     });
     expect(headers.get('cache-control')).toBe('no-store');

@@ -24,6 +24,7 @@ const ADDRESS = 300;
 const ACCOUNT = 100;
 /** Seconds. */
 const WINDOW = 900;
+const DAY = 86_400;
 
 const WRONG = 'a wrong password for anyone';
 const times = <T>(count: number, make: (index: number) => T): T[] =>
@@ -171,6 +172,24 @@ describe.each(DATABASES)('Guessing, on %s', (database) => {
       expect((await guess(username, address, password)).status).toBe(200);
       const answers = await oneByOne(PAIR + 1, () => guess(username, address));
       expect(inARow(answers)).toBe('30 x 401, 1 x 429');
+    }));
+
+  it('knows an address for 90 days from the last login there, to a day', () =>
+    watch(async (guess) => {
+      const { username, password } = await register(app);
+      const home = newAddress();
+      const isKnown = async () => {
+        await inTens(ACCOUNT, () => guess(username, newAddress()));
+        return (await guess(username, home)).status === 401;
+      };
+      expect((await guess(username, home, password)).status).toBe(200);
+      await app.advance(2 * DAY);
+      expect((await guess(username, home, password)).status).toBe(200);
+      await app.advance(89 * DAY);
+      expect(await isKnown()).toBe(true);
+      await app.advance(2 * DAY);
+      expect(await isKnown()).toBe(false);
+      await app.advance(-93 * DAY);
     }));
 
   it('leaves those who are logged in alone', () =>

@@ -6,7 +6,9 @@ import { CurrentUser } from '../../src/auth/current-user.js';
 import { JwtAuthGuard } from '../../src/auth/jwt-auth.guard.js';
 import { LocalAuthGuard } from '../../src/auth/local-auth.guard.js';
 import { Public } from '../../src/auth/public.js';
+import { RequireRecentLogin } from '../../src/auth/require-recent-login.js';
 import { RequireScopes } from '../../src/auth/require-scopes.js';
+import { SessionOnly } from '../../src/auth/session-only.js';
 import { loadConfig } from '../../src/config/config.js';
 import { createLogger } from '../../src/http/log.js';
 import type { Principal } from '../../src/tokens/principal.js';
@@ -60,8 +62,8 @@ beforeAll(async () => {
 afterAll(() => app.close());
 
 /** For anonymous, user, admin, and those whose token must not count: see CALLERS for the order. */
-const OPEN = (status: number) => Array<number>(8).fill(status);
-const BEARER = (user: number, admin = user, invited = 403) => [
+const OPEN = (status: number) => Array<number>(9).fill(status);
+const BEARER = (user: number, admin = user, invited = 403, apiToken = user) => [
   401,
   user,
   admin,
@@ -69,8 +71,11 @@ const BEARER = (user: number, admin = user, invited = 403) => [
   401,
   401,
   401,
+  apiToken,
   invited,
 ];
+/** An API token opens nothing of the account. */
+const SESSION = (user: number, admin = user, invited = 403) => BEARER(user, admin, invited, 403);
 
 /** What each caller is answered at each route, to an empty body. A new route is added on purpose. */
 const MATRIX: Record<string, number[]> = {
@@ -82,17 +87,37 @@ const MATRIX: Record<string, number[]> = {
   'GET /docs/docs.css': OPEN(200),
   'GET /docs/docs.mjs': OPEN(200),
   'GET /docs/favicon.png': OPEN(200),
+  'GET /docs/session.mjs': OPEN(200),
   'GET /docs/swagger-ui.css': OPEN(200),
   'GET /docs/swagger-ui.js': OPEN(200),
   'GET /health/live': OPEN(200),
   'GET /health/ready': OPEN(200),
   'GET /metrics': OPEN(200),
+  'GET /revocations': OPEN(200),
   'POST /token': OPEN(400),
+  'POST /revoke': OPEN(400),
+  // No page sent it: see browser-login.e2e-spec.ts.
+  'POST /login': OPEN(403),
+  'POST /login/refresh': OPEN(403),
+  'POST /logout': OPEN(204),
+  'POST /introspect': BEARER(400),
+  'GET /sessions': SESSION(200),
+  'DELETE /sessions/others': SESSION(204),
+  'DELETE /sessions/:id': SESSION(404),
+  'GET /admin/users': SESSION(403, 200),
+  'POST /admin/users': SESSION(403, 400),
+  'PATCH /admin/users/:id': SESSION(403, 404),
+  'DELETE /admin/users/:id': SESSION(403, 404),
+  'GET /admin/audit': SESSION(403, 200),
+  'GET /api-tokens': SESSION(200),
+  'POST /api-tokens': SESSION(400),
+  'DELETE /api-tokens': SESSION(204),
+  'DELETE /api-tokens/:id': SESSION(404),
   'POST /users': OPEN(400),
   'GET /secure-data': BEARER(200),
-  'GET /users/me': BEARER(200),
-  'DELETE /users/me': BEARER(204),
-  'POST /users/me/password': BEARER(400, 400, 400),
+  'GET /users/me': SESSION(200),
+  'DELETE /users/me': SESSION(204),
+  'POST /users/me/password': SESSION(400, 400, 400),
   'GET /resource/admin': BEARER(403, 200),
   'GET /resource/both': BEARER(403, 200),
   'GET /whole': BEARER(403, 200),
@@ -191,7 +216,7 @@ it('What an invited user is refused tells them what to do', async () => {
   });
 });
 
-describe('@RequireScopes without JwtAuthGuard stops the start, by name:', () => {
+describe('What only JwtAuthGuard looks at stops the start without it, by name:', () => {
   @RequireScopes('admin')
   @Controller('bare')
   class BareController {
@@ -213,10 +238,27 @@ describe('@RequireScopes without JwtAuthGuard stops the start, by name:', () => 
     read(): void {}
   }
 
+  @Controller('session')
+  @SessionOnly()
+  class SessionController {
+    @Public()
+    @Get()
+    read(): void {}
+  }
+  @Controller('recent')
+  class RecentController {
+    @Public()
+    @RequireRecentLogin('5m')
+    @Get()
+    read(): void {}
+  }
+
   it.each([
-    ['no guard', BareController],
-    ['@Public()', OpenController],
-    ['a guard that knows no scopes', LocalController],
+    ['@RequireScopes and no guard', BareController],
+    ['@RequireScopes and @Public()', OpenController],
+    ['@RequireScopes and a guard that knows no scopes', LocalController],
+    ['@SessionOnly on a controller and @Public()', SessionController],
+    ['@RequireRecentLogin and @Public()', RecentController],
   ])('%s', async (_, controller) => {
     await app.close(); // there can be only one application in a process
     const config = loadConfig({ ...TEST_ENVIRONMENT, DATABASE_URL: await newDatabase('sqlite') });

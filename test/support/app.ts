@@ -44,8 +44,15 @@ export interface TestApp {
 interface Options {
   database?: DatabaseKind;
   environment?: Record<string, string>;
+  /** What time it is; otherwise the real time of now. */
+  clock?: FrozenClock;
   /** Further modules or controllers under test, beside the application's own. */
   module?: { imports?: never[]; controllers?: (new (...args: never[]) => unknown)[] };
+}
+
+/** The `DATABASE_URL` of an application, for the one that comes after it. */
+export function urlOf({ config: { database } }: TestApp): string {
+  return database.kind === 'sqlite' ? `sqlite:${database.file}` : database.url;
 }
 
 const open = new Set<NestFastifyApplication>();
@@ -56,6 +63,7 @@ afterAll(() => Promise.all([...open].map((nest) => nest.close())));
 /** Boots the real application on a port of its own. Only the clock is not the real one. */
 export async function startApp(options: Options = {}): Promise<TestApp> {
   const { database = 'sqlite', environment = {}, module = {} } = options;
+  const clock = options.clock ?? new FrozenClock();
   const config = loadConfig({
     ...TEST_ENVIRONMENT,
     DATABASE_URL: await newDatabase(database),
@@ -72,7 +80,6 @@ export async function startApp(options: Options = {}): Promise<TestApp> {
       },
     }),
   );
-  const clock = new FrozenClock();
   const testing = await Test.createTestingModule({
     imports: [AppModule.for(config)],
     controllers: module.controllers ?? [],

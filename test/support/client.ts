@@ -47,6 +47,9 @@ export interface TokenBody {
   access_token: string;
   token_type: string;
   expires_in: number;
+  refresh_token: string;
+  refresh_expires_in: number;
+  session_expires_in: number;
   scope: string;
 }
 
@@ -67,14 +70,35 @@ export async function register(
   return { id: body.id, username, password };
 }
 
+/** Logs in as a user that exists. @returns the whole answer of the token endpoint */
+export async function openSession(
+  app: Pick<TestApp, 'url'>,
+  { username, password }: { username: string; password: string },
+): Promise<TokenBody> {
+  const { status, body, text } = await call<TokenBody>(app, '/token', form({ username, password }));
+  if (status !== 200) throw new Error(`Could not log in: ${status} ${text}`);
+  return body;
+}
+
 /** Logs in as a user that exists. @returns the access token */
 export async function logIn(
   app: Pick<TestApp, 'url'>,
-  { username, password }: { username: string; password: string },
+  user: { username: string; password: string },
 ): Promise<string> {
-  const { status, body, text } = await call<TokenBody>(app, '/token', form({ username, password }));
-  if (status !== 200) throw new Error(`Could not log in: ${status} ${text}`);
-  return body.access_token;
+  return (await openSession(app, user)).access_token;
+}
+
+/** Presents a refresh token at the token endpoint. */
+export function refresh(
+  app: Pick<TestApp, 'url'>,
+  refreshToken: string,
+  fields: Record<string, string> = {},
+): Promise<Answer<TokenBody & { error?: string; code?: string }>> {
+  return call(
+    app,
+    '/token',
+    form({ grant_type: 'refresh_token', refresh_token: refreshToken, ...fields }),
+  );
 }
 
 /** A new user, logged in. */

@@ -3,6 +3,7 @@ import { Clock } from '../../src/clock.js';
 /** A clock that stands still until it is told to move. */
 export class FrozenClock extends Clock {
   #time: number;
+  #step = 0;
 
   constructor(time = Date.now()) {
     super();
@@ -10,7 +11,7 @@ export class FrozenClock extends Clock {
   }
 
   override now(): number {
-    return this.#time;
+    return this.#time + this.#step;
   }
 
   override monotonic(): number {
@@ -18,6 +19,11 @@ export class FrozenClock extends Clock {
   }
 
   override correct(): void {}
+
+  /** Sets the wall clock, and not the one that only goes forwards. @param seconds */
+  step(seconds: number): void {
+    this.#step += seconds * 1000;
+  }
 
   /** @param seconds forwards, or backwards when negative */
   advance(seconds: number): void {

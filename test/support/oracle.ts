@@ -14,12 +14,13 @@ export interface Watched {
 
 /** Milliseconds. */
 const MOST_LAG = 100;
-const LONGEST_LAG = 3_000;
+const LONGEST_LAG = 1000;
 const LIVE_WITHIN = 1000;
 /** Bytes. */
 const MOST_GROWTH = 256 * 1024 * 1024;
-/** Shorter ones are found by chance. */
+/** Shorter ones are found by chance, and so is one character many times. */
 const SECRET_LENGTH = 12;
+const isSecret = (text: string): boolean => text.length >= SECRET_LENGTH && new Set(text).size > 1;
 
 /**
  * Does what may be hostile, and holds the service against what must be true whatever is sent: each
@@ -32,7 +33,7 @@ export async function withOracle(
 ): Promise<void> {
   const secrets = new Set<string>();
   const memory = process.memoryUsage.rss();
-  watchEventLoop();
+  const stopWatching = watchEventLoop();
   await work({
     secret: (text) => {
       secrets.add(text);
@@ -40,7 +41,7 @@ export async function withOracle(
     },
     call: async <Body>(path: string, init: RequestInit = {}) => {
       for (const [name, value] of leaves(init.body)) {
-        if (/password|token/.test(name) && value.length >= SECRET_LENGTH) secrets.add(value);
+        if (/password|token/.test(name) && isSecret(value)) secrets.add(value);
       }
       const answer = await call<Body>(app, path, init);
       expectSound({ method: init.method ?? 'GET', path, init }, answer);
@@ -48,7 +49,7 @@ export async function withOracle(
       if (typeof token === 'string') secrets.add(token);
       return answer;
     },
-  });
+  }).finally(stopWatching);
   await expectAlive(app);
   await expectKept(app, secrets);
   expect(process.memoryUsage.rss() - memory).toBeLessThan(MOST_GROWTH);
@@ -111,25 +112,36 @@ async function stored({ config: { database }, db }: TestApp): Promise<Record<str
 }
 
 /**
- * How long the event loop was held up, looked at all the time and over a whole file: a percentile
- * of a few moments says nothing. Time in which this process did not compute is the machine's doing.
+ * How long the event loop was held up while something was asked of the service, over a whole file:
+ * a percentile of a few moments says nothing. What counts is the time in which this very thread
+ * computed: neither that of the hashing threads, nor that in which the machine did something else.
  */
 const held: number[] = [];
-let watching: NodeJS.Timeout | undefined;
 
-function watchEventLoop(): void {
-  let [at, cpu] = [performance.now(), process.cpuUsage()];
-  watching ??= setInterval(() => {
-    const { user, system } = process.cpuUsage(cpu);
-    held.push(Math.min(performance.now() - at, (user + system) / 1000));
-    [at, cpu] = [performance.now(), process.cpuUsage()];
-  }, 10).unref();
+/** @returns what ends the watching */
+function watchEventLoop(): () => void {
+  let [at, cpu] = [performance.now(), threadTime()];
+  const timer = setInterval(() => {
+    const [now, spent] = [performance.now(), threadTime()];
+    held.push(Math.min(now - at, spent - cpu));
+    [at, cpu] = [now, spent];
+  }, 10);
+  return () => clearInterval(timer);
+}
+
+/** Milliseconds that the main thread has computed; of the whole process where only that is known. */
+function threadTime(): number {
+  if (process.platform === 'linux') {
+    const schedstat = readFileSync(`/proc/self/task/${process.pid}/schedstat`, 'latin1');
+    return Number.parseInt(schedstat, 10) / 1e6;
+  }
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
 }
 
 afterAll(() => {
-  clearInterval(watching);
   if (held.length === 0) return; // nothing in the file was under the oracle
   held.sort((a, b) => a - b);
-  expect(held[Math.floor(held.length * 0.9)]).toBeLessThan(MOST_LAG);
+  expect(held[Math.floor(held.length * 0.99)]).toBeLessThan(MOST_LAG);
   expect(held.at(-1)).toBeLessThan(LONGEST_LAG);
 });

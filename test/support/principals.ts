@@ -1,18 +1,23 @@
+import type { Role } from '../../src/roles.js';
 import { Account } from '../../src/users/account.js';
 import { Registration } from '../../src/users/registration.js';
 import type { TestApp } from './app.js';
-import { logIn, newLogin, newName, PASSWORD } from './client.js';
+import { bearer, call, json, logIn, newLogin, newName, PASSWORD } from './client.js';
 import { parts, resign } from './tokens.js';
 
 const OPERATOR = { id: 'cli' };
 
 /** An administrator, logged in. */
-export async function newAdmin(
+export const newAdmin = (app: TestApp) => newUserOf(app, 'admin');
+
+/** A user of a role, logged in. */
+export async function newUserOf(
   app: TestApp,
+  role: Role,
 ): Promise<{ id: string; username: string; token: string }> {
   const { id, username } = await app.nest
     .get(Registration, { strict: false })
-    .create({ username: newName(), password: PASSWORD, roles: ['admin'] }, OPERATOR);
+    .create({ username: newName(), password: PASSWORD, roles: [role] }, OPERATOR);
   return { id, username, token: await logIn(app, { username, password: PASSWORD }) };
 }
 
@@ -50,6 +55,15 @@ export const CALLERS: Record<string, (app: TestApp) => Promise<string | undefine
     const { header, claims } = parts((await newLogin(app)).token);
     const now = app.clock.seconds();
     return resign(app, header, { ...claims, iat: now - 1800, exp: now - 60 });
+  },
+  'API token': async (app) => {
+    const { token } = await newLogin(app);
+    const { body } = await call<{ token: string }>(
+      app,
+      '/api-tokens',
+      bearer(token, json({ name: 'any' })),
+    );
+    return body.token;
   },
   'invited user': async (app) => (await newInvited(app)).token,
 };

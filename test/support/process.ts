@@ -19,6 +19,11 @@ export interface RunningProcess {
   exit: Promise<Exit>;
 }
 
+interface SpawnedProcess extends RunningProcess {
+  /** The first line that it writes like this; undefined when it ended instead. */
+  line: (pattern: RegExp) => Promise<string | undefined>;
+}
+
 export interface StartingServer extends RunningProcess {
   /** Its port once it listens; undefined when it ended instead. */
   listening: Promise<number | undefined>;
@@ -73,16 +78,22 @@ export async function refusedStart(
   return { ...(await server.exit), stdout: server.stdout(), stderr: server.stderr() };
 }
 
+/** A script of this repository, by its path from the root. */
+export function spawnNode(script: string, environment: Environment): SpawnedProcess {
+  return spawnCommand(process.execPath, script, environment);
+}
+
 /**
  * Runs a script of this repository as a process of its own, with nothing of our environment but
  * the `PATH`, and away from any `.env`.
  */
-export function spawnNode(
+export function spawnCommand(
+  command: string,
   script: string,
   environment: Environment,
-): RunningProcess & { line: (pattern: RegExp) => Promise<string | undefined> } {
+): SpawnedProcess {
   const file = fileURLToPath(new URL(`../../${script}`, import.meta.url));
-  const child = spawn(process.execPath, [file], {
+  const child = spawn(command, [file], {
     cwd: tmpdir(),
     env: { PATH: process.env['PATH'], ...environment },
   });

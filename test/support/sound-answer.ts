@@ -19,16 +19,38 @@ const PROFILE = {
   created_at: text(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
 };
 
+/** No token: those are in the cookies. */
+const BROWSER_SESSION = {
+  expires_in: expect.any(Number) as number,
+  refresh_expires_in: expect.any(Number) as number,
+  session_expires_in: expect.any(Number) as number,
+  scope: text(/^[a-z_:]+( [a-z_:]+)*$/),
+};
+
 /** The documented answers that say yes. A new one must be added here, on purpose. */
 const SUCCESS: Record<string, object> = {
   'POST /token': {
     access_token: text(/^[\w-]+\.[\w-]+\.[\w-]+$/),
     token_type: 'bearer',
     expires_in: expect.any(Number) as number,
-    scope: text(/^[a-z_]+( [a-z_]+)*$/),
+    refresh_token: text(/^lk_rt_[0-9a-f]{32}_\d+_[\w-]{43}$/),
+    refresh_expires_in: expect.any(Number) as number,
+    session_expires_in: expect.any(Number) as number,
+    scope: text(/^[a-z_:]+( [a-z_:]+)*$/),
   },
+  'POST /login': BROWSER_SESSION,
+  'POST /login/refresh': BROWSER_SESSION,
   'POST /users': PROFILE,
   'GET /users/me': PROFILE,
+  'GET /admin/users': expect.objectContaining({ users: list() }) as object,
+  'GET /admin/audit': expect.objectContaining({ entries: list() }) as object,
+  'GET /api-tokens': list(),
+  'POST /api-tokens': expect.objectContaining({
+    token: text(/^lk_api_\w+$/),
+  }) as object,
+  'GET /sessions': list(),
+  'POST /revoke': {},
+  'POST /introspect': expect.objectContaining({ active: expect.any(Boolean) as boolean }) as object,
   'GET /secure-data': { message: text() },
   'GET /health/live': { status: 'ok' },
   'GET /health/ready': { status: 'ok' },
@@ -49,6 +71,7 @@ const ERROR_BODY = {
 /** What belongs to HTTP, to security, or to OAuth; anything else tells of what runs here. */
 const HEADERS: Record<string, RegExp> = {
   'cache-control': /^no-store$|^public, max-age=\d+$/,
+  'clear-site-data': /^"storage"$/,
   connection: /^(close|keep-alive)$/,
   'content-length': /^\d+$/,
   'content-security-policy': /^default-src 'none'; frame-ancestors 'none'$/,
@@ -60,9 +83,12 @@ const HEADERS: Record<string, RegExp> = {
   pragma: /^no-cache$/,
   'referrer-policy': /^no-referrer$/,
   'retry-after': /^[1-9]\d*$/,
+  // Attributes of each: https or not.
+  'set-cookie':
+    /^(__Host-|__Secure-)?latchkey(_refresh)?=[\w.-]*; Max-Age=\d+; Path=\/; HttpOnly; SameSite=Lax(; Secure)?$/,
   'transfer-encoding': /^chunked$/,
   'www-authenticate':
-    /^(Basic|Bearer) realm="latchkey"(, error="[a-z_]+", error_description="[A-Za-z ]+"(, scope="[a-z_ ]+")?)?$/,
+    /^(Basic|Bearer) realm="latchkey"(, error="[a-z_]+", error_description="[A-Za-z ]+"(, scope="[a-z_: ]+"|, max_age="\d+")?)?$/,
   'x-content-type-options': /^nosniff$/,
   'x-frame-options': /^DENY$/,
   'x-request-id': UUID,
@@ -84,8 +110,8 @@ const INTERNALS =
 /** How Node, Fastify and the system name their errors. */
 const ERROR_NAMES = /\b(FST_|ERR_|E[A-Z]{5,}\b|[A-Z]\w+Error\b)/;
 
-/** The pages for people have a policy and types of their own. */
-const PAGES = /^\/($|docs(\/|$)|metrics$)/;
+/** The pages for people have a policy and types of their own; the feed is a JWT. */
+const PAGES = /^\/($|docs(\/|$)|metrics$|revocations$)/;
 
 /**
  * Holds an answer against what is true of every one: a declared status; JSON in UTF-8 of a

@@ -219,6 +219,15 @@ describe('A clock that is moved', () => {
   });
   afterEach(() => app.close());
 
+  it('back by more than clocks may differ is told to the operator, once', async () => {
+    const warning = /The clock went back by 30 s/g;
+    for (const seconds of [3600, -4, -30, 0]) {
+      app.clock.step(seconds);
+      await app.advance(0);
+    }
+    expect(app.log().match(warning)).toHaveLength(1);
+  });
+
   it.each([
     ['back an hour', -3600],
     ['back a day', -86_400],
