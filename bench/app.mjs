@@ -1,6 +1,6 @@
-// The application as main.js starts it, with one public route more: the protected one unguarded.
+// The application as server.js starts it, with one public route more: the protected one unguarded.
 import 'reflect-metadata';
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { Controller, Get, Headers, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -9,8 +9,15 @@ import { configureApp, createAdapter } from '../dist/app.setup.js';
 import { Public } from '../dist/auth/public.js';
 import { loadConfig, readEnvironment } from '../dist/config/config.js';
 import { createLog, NestLog } from '../dist/http/log.js';
+import { Database } from '../dist/database/database.js';
+import { Revocations } from '../dist/revocation/revocations.js';
+import { Account } from '../dist/users/account.js';
+import { Users } from '../dist/users/users.js';
 import { AccessTokens } from '../dist/tokens/access-tokens.js';
 import { serve } from './child.mjs';
+
+/** Rows that are written at once. */
+const BATCH = 1000;
 
 class OpenData {
   read(languages = '') {
@@ -46,11 +53,84 @@ function issueTokens({ count, file }) {
     const lifetime = tokens.lifetime();
     return tokens.issue({
       user: { id: randomUUID(), username: `bench-${index}`, gen: 1 },
-      session: { id: randomUUID(), scopes: ['profile'], authTime: lifetime.issuedAt },
+      session: { id: randomUUID(), authTime: lifetime.issuedAt },
+      scopes: ['profile'],
+      audience: config.issuer,
       ...lifetime,
     });
   };
   writeFileSync(file, JSON.stringify(Array.from({ length: count }, issue)));
 }
 
-serve({ issueTokens }, { url: `http://127.0.0.1:${app.getHttpServer().address().port}` });
+/** Has this process remember as many revoked sessions, none of which anybody has a token of. */
+async function revokeSessions({ count }) {
+  const revocations = app.get(Revocations, { strict: false });
+  const expiresAt = Date.now() + 3_600_000;
+  for (let written = 0; written < count; written += BATCH) {
+    const rows = Array.from({ length: BATCH }, () => {
+      return { kind: 'sid', subject: randomUUID(), expiresAt };
+    });
+    await revocations.transaction((_, revoke) => revoke(rows));
+  }
+}
+
+/** Fills the database with sessions of users who never log in, beside those that are used. */
+async function openSessions({ count }) {
+  await createUsers({ count: BATCH });
+  const db = app.get(Database, { strict: false });
+  const owners = await db
+    .selectFrom('users')
+    .select('id')
+    .where('username', 'like', 'many-%')
+    .execute();
+  const now = Date.now();
+  for (let written = 0; written < count; written += BATCH) {
+    const rows = owners.map(({ id }) => ({
+      id: randomUUID(),
+      user_id: id,
+      scopes: 'profile',
+      auth_time: now,
+      refresh_id: randomBytes(16).toString('hex'),
+      counter: 0,
+      rotated_at: now,
+      idle_expires_at: now + 86_400_000,
+      expires_at: now + 86_400_000,
+      access_expires_at: now,
+      ended_at: null,
+      address: '127.0.0.1',
+      user_agent: 'bench',
+    }));
+    await db.insertInto('sessions').values(rows).execute();
+  }
+}
+
+/** Fills the database with users who never log in, `many-0000000` and so on. */
+async function createUsers({ count }) {
+  const db = app.get(Database, { strict: false });
+  for (let written = 0; written < count; written += BATCH) {
+    const rows = Array.from({ length: BATCH }, (_, index) => {
+      const username = `many-${String(written + index).padStart(7, '0')}`;
+      return {
+        id: randomUUID(),
+        username,
+        canonical_username: username,
+        password_hash: '',
+        password_version: 1,
+        gen: 1,
+        roles: 'user',
+        created_at: Date.now(),
+        disabled_at: null,
+        password_expires_at: null,
+      };
+    });
+    await db.insertInto('users').values(rows).execute();
+  }
+}
+
+async function makeAdministrator({ username }) {
+  const { id } = await app.get(Users, { strict: false }).findByUsername(username);
+  await app.get(Account, { strict: false }).setRoles(id, ['admin'], { id: 'cli' });
+}
+
+const answers = { issueTokens, revokeSessions, openSessions, createUsers, makeAdministrator };
+serve(answers, { url: `http://127.0.0.1:${app.getHttpServer().address().port}` });

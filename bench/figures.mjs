@@ -1,7 +1,7 @@
 // What is measured, and what each figure has to be. Every function returns rows of the table.
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { oneToken } from './accounts.mjs';
+import { apiToken, oneToken } from './accounts.mjs';
 import { directory, residentMemory, startServer } from './processes.mjs';
 import { median, ratio, spread } from './table.mjs';
 
@@ -19,6 +19,7 @@ export async function requests({ servers, token, plan, progress }) {
     bare: { server: bare, url: bare.url, token },
     open: { server: app, url: `${app.url}/open-data`, token },
     guarded: { server: app, url: `${app.url}/secure-data`, token },
+    apiToken: { server: app, url: `${app.url}/secure-data`, token: await apiToken(app, token) },
     hs256: { server: hs256, url: `${hs256.url}/secure-data`, tokens: await issue(hs256, 'hs256') },
     es256: { server: app, url: `${app.url}/secure-data`, tokens: await issue(app, 'es256') },
   };
@@ -45,6 +46,7 @@ export async function requests({ servers, token, plan, progress }) {
     row('protected route, one token / unguarded route', 'guarded', 'open', 0.9),
     row('  another token each time, HS256 / unguarded', 'hs256', 'open'),
     row('  another token each time, ES256 / unguarded', 'es256', 'open'),
+    row('protected route, one API token / one JWT', 'apiToken', 'guarded', 0.9),
     row('protected route, one token / bare node:http', 'guarded', 'bare', 0.45),
     ['  thousand requests per CPU second, bare', thousands('bare')],
     ['  the unguarded route', thousands('open')],
@@ -168,7 +170,7 @@ export async function startTime({ settings, plan, progress }) {
 }
 
 /** Each case once a round, in alternating order, after one round that warms them up. */
-async function inTurns(cases, { rounds, seconds }, progress, what, run) {
+export async function inTurns(cases, { rounds, seconds }, progress, what, run) {
   const rates = Object.fromEntries(Object.keys(cases).map((name) => [name, []]));
   const order = Object.entries(cases);
   for (let round = 0; round <= rounds; round++) {
@@ -191,7 +193,7 @@ const onlyOk = ({ statuses, errors }) =>
   errors === 0 && statuses.every(([status]) => status === '200');
 
 /** A fast refusal is not a fast answer. */
-function refuseFailures(statuses, errors) {
+export function refuseFailures(statuses, errors) {
   if (!onlyOk({ statuses, errors })) {
     throw new Error(`Not every answer was 200: ${JSON.stringify({ statuses, errors })}`);
   }

@@ -55,4 +55,36 @@ function distribute(requests, connections) {
   };
 }
 
-serve({ run });
+/**
+ * Refreshes for some seconds: each connection has a session of its own, and presents what it got
+ * last. @param refreshTokens one for each connection
+ * @returns the tokens to go on with, too
+ */
+async function refresh({ url, seconds, refreshTokens }) {
+  const until = performance.now() + seconds * 1000;
+  const took = [];
+  const next = await Promise.all(
+    refreshTokens.map(async (token) => {
+      while (performance.now() < until) {
+        const from = performance.now();
+        token = await exchange(url, token);
+        took.push(performance.now() - from);
+      }
+      return token;
+    }),
+  );
+  took.sort((a, b) => a - b);
+  return { rate: took.length / seconds, p50: took[took.length >> 1], refreshTokens: next };
+}
+
+async function exchange(url, refreshToken) {
+  const response = await fetch(url, {
+    method: 'POST',
+    body: new URLSearchParams({ grant_type: 'refresh_token', refresh_token: refreshToken }),
+  });
+  const answer = await response.json();
+  if (response.status !== 200) throw new Error(`A refresh was answered ${JSON.stringify(answer)}`);
+  return answer.refresh_token;
+}
+
+serve({ run, refresh });
