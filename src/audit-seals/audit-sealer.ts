@@ -30,6 +30,8 @@ const SEAL_EVERY = 1_000;
 const TELL_EVERY = 3_600_000;
 /** Between two seals, when there is much to catch up with: logins come first. */
 const PAUSE = 20;
+/** A process that stops waits so long for transactions whose rows could still come before its last. */
+const LAST_SEAL_WITHIN = 1_000;
 
 /**
  * Seals each second what was written to the audit since. Any number of instances may run: one of
@@ -69,7 +71,10 @@ export class AuditSealer implements OnModuleInit, BeforeApplicationShutdown {
     clearTimeout(this.#timer);
     await this.#sealing;
     await this.#orWarn(async () => {
-      if (await this.#isAnythingNew()) await this.#sealBatch();
+      const until = performance.now() + LAST_SEAL_WITHIN;
+      while ((await this.#isAnythingNew()) && performance.now() < until) {
+        if (!(await this.#sealBatch())) await sleep(PAUSE);
+      }
       this.#see(await lastLink(this.db));
     });
     this.#tell();
