@@ -16,7 +16,7 @@ const DATABASE = folder('database');
 const AUDIT = folder('audit');
 const KEYS = folder('keys');
 const REVOCATION = folder('revocation');
-const MIDDLE = ['passwords', 'throttle', 'sessions', 'api-tokens', 'tokens'];
+const MIDDLE = ['audit-seals', 'passwords', 'throttle', 'sessions', 'api-tokens', 'tokens'];
 const USERS = folder('users');
 
 const HTTP = folder('http');
@@ -27,7 +27,7 @@ const CLI = folder('cli');
 const PLACED = ['metrics', 'config', 'database', 'audit', 'keys', 'revocation', ...MIDDLE];
 const ROUTES = `^src/(?!(?:${[...PLACED, 'users', 'http', 'auth', 'cli'].join('|')})/)([^/]+)/`;
 
-const ENTRANCE = `${file('main', 'cli', 'welcome', 'app\\.module', 'app\\.setup')}|${CLI}`;
+const ENTRANCE = `${file('main', 'server', 'cli', 'welcome', 'app\\.module', 'app\\.setup')}|${CLI}`;
 const SPECS = '\\.spec\\.ts$';
 
 /** What is in `from` imports, of all there is in `src`, only what is in `allowed`. */
@@ -76,28 +76,28 @@ export default {
       comment: 'Every module is visible in app.module.ts.',
       severity: 'error',
       from: { path: '^src/', pathNot: ['^src/app\\.module\\.ts$', ROUTES] },
-      // The signal is caught in main.ts, and /health/ready has to know of it.
+      // The signal is caught in server.ts, and /health/ready has to know of it.
       to: { path: ROUTES, pathNot: '^src/health/draining\\.ts$' },
     },
     {
-      name: 'only-main-says-that-it-drains',
-      comment: 'The exception to the rule above is one for main.ts alone.',
+      name: 'only-the-server-says-that-it-drains',
+      comment: 'The exception to the rule above is one for server.ts alone.',
       severity: 'error',
-      from: { path: '^src/', pathNot: ['^src/main\\.ts$', '^src/health/'] },
+      from: { path: '^src/', pathNot: ['^src/server\\.ts$', '^src/health/'] },
       to: { path: '^src/health/draining\\.ts$' },
     },
     {
       name: 'nobody-imports-the-entrance',
       comment: 'Except the two ways in, and the tests.',
       severity: 'error',
-      from: { path: '^src/', pathNot: [file('main', 'cli'), CLI, SPECS] },
+      from: { path: '^src/', pathNot: [file('server', 'cli'), CLI, SPECS] },
       to: { path: ENTRANCE },
     },
     {
       name: 'src-imports-no-tests',
       severity: 'error',
       from: { path: '^src/', pathNot: SPECS },
-      to: { path: `^(test|bench)/|${SPECS}` },
+      to: { path: `^(test|bench|chaos)/|${SPECS}` },
     },
     {
       name: 'src-imports-no-dev-dependencies',

@@ -162,7 +162,7 @@ export default defineConfig(
       // Waits for another process's lock in real time, also where a test froze the other one.
       'src/database/sqlite.ts',
       // Measures how far this machine's clock is from the database's.
-      'src/revocation/revocation-feed.ts',
+      'src/revocation/revocation-reader.ts',
     ],
     rules: { 'no-restricted-properties': ['error', ENVIRONMENT, RANDOM] },
   },
