@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
+import { totalmem } from 'node:os';
 import { parseEnv } from 'node:util';
 import { type Config, ConfigError, loadConfig, SETTING_NAMES } from './config.js';
+import { thisMachine } from './machine.js';
 
 const SECRET = 'pN3vYd0qTq8xVb6LwZ2mRk9sHf4gJc7e';
 const OTHER = 'hT6bKq2wXe9rUy5oPa1sDf3gJk8lZx4c';
@@ -125,6 +127,20 @@ it.each<Record<string, string>>([
   { CORS_ORIGINS: 'https://a.example,http://localhost:5173' },
 ])('takes %j', (environment) => {
   expect(faults(environment)).toEqual([]);
+});
+
+it('refuses argon2 with more memory, for all hashes at once, than there is', () => {
+  const needs = (memory: number) => () =>
+    loadConfig({ ARGON2_MEMORY_KIB: '65536' }, { memory, concurrentHashes: 4 });
+  expect(needs(256 * 1024 * 1024)).not.toThrow();
+  expect(needs(256 * 1024 * 1024 - 1)).toThrow(/^ {2}- ARGON2_MEMORY_KIB times 4 /m);
+});
+
+it('takes no more of this machine than there is, and leaves a thread to others', () => {
+  const { memory, concurrentHashes } = thisMachine();
+  expect(memory).toBeLessThanOrEqual(totalmem());
+  expect(concurrentHashes).toBeGreaterThan(0);
+  expect(concurrentHashes).toBeLessThan(Number(process.env['UV_THREADPOOL_SIZE'] ?? 4));
 });
 
 it('names all faults at once, and none by its value', () => {

@@ -1,10 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { availableParallelism, totalmem } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { parseEnv } from 'node:util';
 import { plainToInstance } from 'class-transformer';
 import { validateSync } from 'class-validator';
 import { seconds } from './duration.js';
+import { type Machine, thisMachine } from './machine.js';
 import { refusals } from './refusals.js';
 import { Settings } from './settings.js';
 
@@ -52,7 +52,7 @@ export class Config {
   readonly docs: boolean;
   readonly logLevel: Settings['LOG_LEVEL'];
 
-  constructor(settings: Settings) {
+  constructor(settings: Settings, machine: Machine) {
     this.port = settings.PORT;
     this.host = settings.HOST;
     this.database = databaseLocation(settings.DATABASE_URL);
@@ -79,7 +79,7 @@ export class Config {
       timeCost: settings.ARGON2_TIME,
       parallelism: settings.ARGON2_PARALLELISM,
     });
-    this.concurrentHashes = availableParallelism();
+    this.concurrentHashes = machine.concurrentHashes;
     this.corsOrigins = Object.freeze(splitList(settings.CORS_ORIGINS));
     this.trustProxy = trustProxy(settings.TRUST_PROXY);
     this.metrics = settings.METRICS === 'open';
@@ -111,7 +111,7 @@ type Environment = Record<string, string | undefined>;
  * Validates the environment as a whole.
  * @throws ConfigError with all faults at once
  */
-export function loadConfig(environment: Environment): Config {
+export function loadConfig(environment: Environment, machine = thisMachine()): Config {
   const settings = plainToInstance(Settings, known(environment), { exposeDefaultValues: true });
   const invalid = validateSync(settings).map(
     ({ property, constraints }) => `${property} ${Object.values(constraints ?? {})[0]}`,
@@ -121,12 +121,11 @@ export function loadConfig(environment: Environment): Config {
     ...refusals(settings, {
       // A test hashes with parameters that would be negligent anywhere else.
       test: environment['NODE_ENV'] === 'test',
-      memory: process.constrainedMemory() || totalmem(),
-      concurrentHashes: availableParallelism(),
+      ...machine,
     }).filter((fault) => !invalid.some((other) => other.split(' ')[0] === fault.split(' ')[0])),
   ];
   if (faults.length > 0) throw new ConfigError(faults);
-  return new Config(settings);
+  return new Config(settings, machine);
 }
 
 /** The process environment over the `.env` file of the working directory, if there is one. */

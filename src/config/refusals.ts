@@ -1,20 +1,14 @@
 import { isIP } from 'node:net';
 import { DURATION, seconds } from './duration.js';
+import type { Machine } from './machine.js';
 import { secretFault } from './secret-strength.js';
 import type { Settings } from './settings.js';
-
-interface Machine {
-  test: boolean;
-  /** Bytes. */
-  memory: number;
-  concurrentHashes: number;
-}
 
 /**
  * The settings that are well-formed one by one and must not run together, or at all.
  * Each line names its variable first.
  */
-export function refusals(settings: Settings, machine: Machine): string[] {
+export function refusals(settings: Settings, machine: Machine & { test: boolean }): string[] {
   return [
     ...refuseIssuer(settings),
     ...refuseAudiences(settings),
@@ -130,7 +124,10 @@ const OWASP_FLOOR = [
   [7_168, 5],
 ] as const;
 
-function* refuseHashing(settings: Settings, machine: Machine): Generator<string> {
+function* refuseHashing(
+  settings: Settings,
+  machine: Machine & { test: boolean },
+): Generator<string> {
   const { ARGON2_MEMORY_KIB: memory, ARGON2_TIME: time } = settings;
   const strong = OWASP_FLOOR.some(([kib, passes]) => memory >= kib && time >= passes);
   if (!strong && !machine.test) {

@@ -29,7 +29,7 @@ export function settle(environment: Environment): Settled {
   };
   const config = [valid, { ...standIns, ...valid }]
     .filter((settings) => faultsOf(settings).length === 0)
-    .map(loadConfig)[0];
+    .map((settings) => loadConfig(settings))[0];
   return {
     config,
     faulty: new Set(names),
