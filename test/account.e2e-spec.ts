@@ -147,6 +147,22 @@ describe.each(DATABASES)('on %s', (database) => {
       expect(folded.status).toBe(401);
     });
 
+    it('takes as many letters of a password in one normal form as in the other', async () => {
+      const password = '바람이 분다 '.repeat(36).trim(); // 251 characters, 466 code points in NFD
+      const user = await register(app, undefined, password.normalize('NFD'));
+      await logIn(app, { ...user, password });
+      await logIn(app, { ...user, password: password.normalize('NFD') });
+    });
+
+    it('refuses the username as a password, however it is written', async () => {
+      const taken = { username: '\uff2darigold.k', password: 'marigold.k' };
+      const { status, body } = await call(app, '/users', json(taken));
+      expect([status, body['fields']]).toEqual([
+        400,
+        { password: ['password must not be the username'] },
+      ]);
+    });
+
     it('refuses fields that are not the caller’s to set', async () => {
       const { status, body } = await call<{ fields: object }>(
         app,

@@ -30,10 +30,15 @@ export function passwordFaults(password: string, username: string, minLength: nu
     return [`password must be at most ${MAX_PASSWORD_LENGTH} characters long`];
   }
   if (isCommon(chosen.toLowerCase())) return ['password must not be a common one'];
-  if (isWord(chosen.toLowerCase(), username.normalize('NFC').toLowerCase())) {
+  if (isWord(folded(chosen), folded(username))) {
     return ['password must not be the username'];
   }
   return [];
+}
+
+/** However it is written: full width and capitals are no other word. */
+function folded(text: string): string {
+  return text.normalize('NFKC').toLowerCase();
 }
 
 /** A common password, one repeated, or a run of the keyboard's or the alphabet's order. */
