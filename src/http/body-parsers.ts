@@ -65,9 +65,14 @@ function decodeComponent(text: string): string {
   }
 }
 
+/** A part's header that names another charset, by which Busboy would decode the part. */
+const OTHER_CHARSET =
+  /^content-type:(?:[^\r\n]|\r?\n[ \t])*;\s*charset(?!\s*=\s*"?utf-?8"?\s*(?:;|$))/im;
+
 /** What `curl -F` sends (RFC 7578). Files are refused. */
 async function parseMultipart(body: Buffer, contentType: string): Promise<Fields> {
-  decode(body); // Busboy replaces what is no UTF-8, and two passwords would be one.
+  // Busboy replaces what is no UTF-8, and two passwords would be one.
+  if (OTHER_CHARSET.test(decode(body))) throw malformed('The body is not UTF-8');
   const fields = new FieldSet();
   await new Promise<void>((resolve, reject) => {
     const fail = () => reject(malformed('The body is not a valid multipart form'));
