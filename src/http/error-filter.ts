@@ -61,6 +61,8 @@ export function toWire({ error, code, description, details }: LatchkeyError): Wi
   return {
     status,
     headers: {
+      // A handler may have said how long its answer is good for: an error is not that answer.
+      'cache-control': 'no-store',
       ...(challenge !== undefined && { 'www-authenticate': challenge }),
       ...(retryAfter !== undefined && { 'retry-after': String(retryAfter) }),
     },
