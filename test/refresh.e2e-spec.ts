@@ -270,6 +270,17 @@ describe.each(DATABASES)('refresh on %s', (database) => {
     expect((await refresh(small, sessions[3]!.refresh_token)).status).toBe(200);
   });
 
+  it('never ends the session that is one too many, though the clock was set back', async () => {
+    const small = await restart({ MAX_SESSIONS: '1' });
+    const user = await register(small);
+    await openSession(small, user);
+    small.clock.step(-60);
+    const newest = await openSession(small, user);
+    expect((await call(small, '/users/me', bearer(newest.access_token))).status).toBe(200);
+    expect((await refresh(small, newest.refresh_token)).status).toBe(200);
+    small.clock.step(60);
+  });
+
   it('remembers a used token across a restart', async () => {
     const { refresh_token: first } = await newSession();
     const { body: second } = await refresh(app, first);

@@ -31,19 +31,19 @@ export class SessionsController {
     @CurrentUser() { id, sessionId }: SessionPrincipal,
     @Ip() address: string,
   ): Promise<void> {
-    await this.userSessions.endOthers(id, sessionId, { id, address });
+    await this.userSessions.endOthers(id, sessionId, { id, address, sessionId });
   }
 
   /** End one of your sessions; its tokens stop working. */
   @Delete(':id')
   @HttpCode(204)
   async end(
-    @CurrentUser() { id }: SessionPrincipal,
-    @Param('id') sessionId: string,
+    @CurrentUser() { id, sessionId }: SessionPrincipal,
+    @Param('id') ended: string,
     @Ip() address: string,
   ): Promise<void> {
-    if (!isUUID(sessionId)) throw sessionUnknown();
-    await this.userSessions.end(id, sessionId, { id, address });
+    if (!isUUID(ended)) throw sessionUnknown();
+    await this.userSessions.end(id, ended, { id, address, sessionId });
   }
 }
 

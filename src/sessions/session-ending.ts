@@ -44,20 +44,24 @@ export class SessionEnding {
     return this.#revocations(rows);
   }
 
-  /** Ends the oldest sessions of a user who has more than `MAX_SESSIONS`. */
-  async endOldest(executor: Executor, userId: string): Promise<Revocation[]> {
+  /**
+   * Ends the oldest sessions of a user who has more than `MAX_SESSIONS`.
+   * @param opened the session that is one too many, and stays, whatever the clock says of its age
+   */
+  async endOldest(executor: Executor, userId: string, opened: string): Promise<Revocation[]> {
     const now = this.clock.now();
     const oldest = await executor
       .selectFrom('sessions')
       .select('id')
       .where('user_id', '=', userId)
+      .where('id', '!=', opened)
       .where(liveAt(now))
       .orderBy('auth_time', 'desc')
       .orderBy('rotated_at', 'desc')
       .orderBy('id')
       // Without a limit SQLite has no offset.
       .limit(this.config.maxSessions)
-      .offset(this.config.maxSessions)
+      .offset(this.config.maxSessions - 1)
       .execute();
     if (oldest.length === 0) return [];
     const ids = oldest.map(({ id }) => id);

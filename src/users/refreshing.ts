@@ -2,7 +2,7 @@ import { Injectable, Logger } from '@nestjs/common';
 import type { Transaction } from 'kysely';
 import { Audit, type AuditEvent } from '../audit/audit.js';
 import type { Schema } from '../database/schema.js';
-import { scopeInvalid, sessionEnded } from '../errors.js';
+import { scopeInvalid, sessionEnded, unavailable } from '../errors.js';
 import { refreshes } from '../metrics/metrics.js';
 import { Revocations, type Revoke } from '../revocation/revocations.js';
 import { PASSWORD_CHANGE, stillHeld } from '../roles.js';
@@ -20,6 +20,9 @@ export interface RefreshRequest {
   audience: string;
   client: Client;
 }
+
+/** Milliseconds that a refresh waits for those of the same session before it. */
+const PATIENCE = 2_000;
 
 /** Turns a refresh token into its successor and another access token (RFC 6749 section 6). */
 @Injectable()
@@ -55,7 +58,13 @@ export class Refreshing {
    */
   #inTurn<T>(refreshId: string, work: () => Promise<T>): Promise<T> {
     const before = this.#turns.get(refreshId) ?? Promise.resolve();
-    const turn = before.then(work, work);
+    const askedAt = performance.now();
+    const start = (): Promise<T> => {
+      // Behind a database that is silent, each would wait for all before it.
+      if (performance.now() - askedAt > PATIENCE) throw unavailable('busy', 1);
+      return work();
+    };
+    const turn = before.then(start, start);
     this.#turns.set(refreshId, turn);
     const end = (): void => {
       if (this.#turns.get(refreshId) === turn) this.#turns.delete(refreshId);

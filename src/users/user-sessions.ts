@@ -3,7 +3,7 @@ import { Audit } from '../audit/audit.js';
 import { sessionUnknown } from '../errors.js';
 import { Revocations } from '../revocation/revocations.js';
 import { SessionEnding } from '../sessions/session-ending.js';
-import { type Actor, by } from './actor.js';
+import { type Actor, by, requireActor } from './actor.js';
 import { lockUser } from './user-state.js';
 
 /** Ends sessions of a user, and with each its tokens: at once here, within a poll everywhere. */
@@ -24,6 +24,7 @@ export class UserSessions {
   endIfLive(userId: string, sessionId: string, actor: Actor): Promise<boolean> {
     return this.revocations.transaction(async (trx, revoke) => {
       await lockUser(trx, userId, 'update');
+      await requireActor(trx, actor);
       const revocations = await this.ending.end(trx, userId, sessionId);
       if (revocations === undefined) return false;
       await revoke(revocations);
@@ -39,6 +40,7 @@ export class UserSessions {
   async endOthers(userId: string, kept: string | undefined, actor: Actor): Promise<void> {
     await this.revocations.transaction(async (trx, revoke) => {
       await lockUser(trx, userId, 'update');
+      await requireActor(trx, actor);
       await revoke(await this.ending.endOthers(trx, userId, kept));
       await this.audit.record(trx, {
         event: 'session_ended',
