@@ -14,7 +14,7 @@ export const requests = new Histogram({
 
 export const logins = new Counter({
   name: 'latchkey_logins_total',
-  help: 'Logins by outcome: success, failed, throttled (too many attempts)',
+  help: 'Logins by outcome: success, failed, throttled (too many attempts), unavailable',
   labelNames: ['outcome'] as const,
   registers,
 });

@@ -8,7 +8,6 @@ import type { Schema } from '../database/schema.js';
 import { unflushed } from '../database/unflushed.js';
 import { LatchkeyError, tooManyRequests } from '../errors.js';
 import { RootSecrets } from '../keys/root-secrets.js';
-import { logins } from '../metrics/metrics.js';
 import { networkOf } from './address.js';
 
 /** Milliseconds: a count begins anew after it, so that nobody is shut out for longer. */
@@ -72,12 +71,19 @@ export class Throttle implements OnModuleInit, OnModuleDestroy {
    */
   async attempt<T>(who: Attempt, work: (ticket: Ticket) => Promise<T>): Promise<T> {
     const ticket = await this.#admit(who);
+    return this.goOn(ticket, () => work(ticket));
+  }
+
+  /**
+   * Does what an attempt was admitted for. What cannot be done now was none: whoever asked learned
+   * nothing, and tries again.
+   */
+  async goOn<T>({ keys }: Ticket, work: () => Promise<T>): Promise<T> {
     try {
-      return await work(ticket);
+      return await work();
     } catch (error) {
-      // Nothing was compared, so nothing was learned.
       if (error instanceof LatchkeyError && error.error === 'temporarily_unavailable') {
-        await this.#refund(this.db, ticket.keys).catch(() => undefined);
+        await this.#refund(this.db, keys).catch(() => undefined);
       }
       throw error;
     }
@@ -128,7 +134,6 @@ export class Throttle implements OnModuleInit, OnModuleDestroy {
       const exceeded = counts.filter(({ kind, count }) => count > LIMITS[kind]);
       if (exceeded.length > 0 && !(await this.#excused(trx, who, ticket, exceeded))) {
         const wait = Math.max(...exceeded.map(({ endsAt }) => endsAt)) - this.clock.now();
-        logins.inc({ outcome: 'throttled' });
         throw tooManyRequests(Math.max(1, Math.ceil(wait / 1000)));
       }
       for (const { kind, count } of counts) {

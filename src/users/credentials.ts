@@ -4,11 +4,12 @@ import { Audit } from '../audit/audit.js';
 import { Database, type Executor } from '../database/database.js';
 import type { Schema } from '../database/schema.js';
 import { loginFailed } from '../errors.js';
-import { logins } from '../metrics/metrics.js';
 import { MAX_PASSWORD_LENGTH } from '../passwords/password-policy.js';
 import { Passwords } from '../passwords/passwords.js';
 import { Sessions } from '../sessions/sessions.js';
 import { Throttle, type Ticket } from '../throttle/throttle.js';
+import { networkOf } from '../throttle/address.js';
+import { countFailure } from './login-outcome.js';
 import { type UserState, lockUser } from './user-state.js';
 import { canonicalUsername } from './username.js';
 import { type StoredCredentials, Users } from './users.js';
@@ -57,10 +58,10 @@ export class Credentials {
     const account = canonicalUsername(username) ?? username;
     const isOwner = (executor: Executor): Promise<boolean> =>
       this.#ownsSession(executor, account, refreshToken);
-    return this.throttle.attempt({ account, address, isOwner }, async (ticket) => {
+    const proof = this.throttle.attempt({ account, address, isOwner }, async (ticket) => {
       const stored = await this.users.findCredentials(username);
       const verdict = await this.passwords.verify(
-        { address, purpose: 'login' },
+        { address: networkOf(address), purpose: 'login' },
         stored?.passwordHash,
         acceptable(password) ? password : '',
       );
@@ -73,7 +74,6 @@ export class Credentials {
           // Not the name: people type their passwords there.
           detail: { name: ticket.account ?? '' },
         });
-        logins.inc({ outcome: 'failed' });
         throw loginFailed();
       }
       if (verdict.rehashed !== undefined) await this.#replaceHash(stored, verdict.rehashed);
@@ -84,23 +84,27 @@ export class Credentials {
         ticket,
       };
     });
+    return failure === 'authn_login_fail' ? countFailure(proof) : proof;
+  }
+
+  /** Does what a proof is for: when it cannot be done now, the attempt is given back. */
+  use<T>({ ticket }: Proof, work: () => Promise<T>): Promise<T> {
+    return this.throttle.goOn(ticket, work);
   }
 
   /**
    * Locks the user of a proof, if it still holds: neither gone nor disabled, and the password is
    * the one that was compared. So nothing is overlooked that happened while the proof waited.
-   * @throws login_failed
+   * @returns undefined where it does not hold any more
    */
   async redeem(
     trx: Transaction<Schema>,
     proof: Proof,
     strength: 'share' | 'update',
-  ): Promise<UserState> {
+  ): Promise<UserState | undefined> {
     const user = await lockUser(trx, proof.userId, strength);
-    if (user === undefined || user.disabled || user.passwordVersion !== proof.passwordVersion) {
-      throw loginFailed();
-    }
-    return user;
+    const holds = user?.disabled === false && user.passwordVersion === proof.passwordVersion;
+    return holds ? user : undefined;
   }
 
   /** Gives the attempt back, once what the proof is for has succeeded. */
@@ -135,5 +139,7 @@ export class Credentials {
 
 /** What can be the password of anyone; the rest is not hashed, and fails at the same cost. */
 function acceptable(password: string): boolean {
-  return password.isWellFormed() && [...password].length <= MAX_PASSWORD_LENGTH;
+  if (!password.isWellFormed()) return false;
+  // As it was counted when it was chosen: one keyboard's letter is another's two code points.
+  return [...password.normalize('NFC')].length <= MAX_PASSWORD_LENGTH;
 }

@@ -1,6 +1,8 @@
 import { Injectable } from '@nestjs/common';
+import type { Transaction } from 'kysely';
 import { Audit } from '../audit/audit.js';
-import { scopeInvalid } from '../errors.js';
+import { LatchkeyError, loginFailed, scopeInvalid } from '../errors.js';
+import type { Schema } from '../database/schema.js';
 import { logins } from '../metrics/metrics.js';
 import { Revocations } from '../revocation/revocations.js';
 import { PASSWORD_CHANGE, scopesOf } from '../roles.js';
@@ -9,6 +11,7 @@ import { Sessions } from '../sessions/sessions.js';
 import { AccessTokens } from '../tokens/access-tokens.js';
 import { Credentials, type Proof } from './credentials.js';
 import { type IssuedTokens, toIssued } from './issued-tokens.js';
+import { countFailure } from './login-outcome.js';
 
 /** What is asked for with a login. */
 export interface LoginRequest {
@@ -36,22 +39,27 @@ export class Login {
    *   proof; invalid_scope, judged only now so that it tells nothing to who has no password
    */
   async open(proof: Proof, request: LoginRequest): Promise<IssuedTokens> {
+    const opening = this.credentials.use(proof, () => this.#open(proof, request));
+    const issued = await countFailure(opening);
+    logins.inc({ outcome: 'success' });
+    return issued;
+  }
+
+  async #open(proof: Proof, request: LoginRequest): Promise<IssuedTokens> {
     const lifetime = this.tokens.lifetime();
     const grant = await this.revocations.transaction(async (trx, revoke) => {
       const user = await this.credentials.redeem(trx, proof, 'share');
+      if (user === undefined) {
+        await this.#recordFailure(trx, proof, 'changed_meanwhile');
+        return loginFailed();
+      }
       const scopes = user.mustChangePassword
         ? [PASSWORD_CHANGE]
         : grantedScopes(user.roles, request.scopes);
       if (scopes === undefined) {
         // The password was right, and whoever tries them must not learn that unseen.
-        await this.audit.record(trx, {
-          event: 'authn_login_fail',
-          userId: user.id,
-          actor: 'anyone',
-          address: proof.address,
-          detail: { cause: 'scope' },
-        });
-        return undefined;
+        await this.#recordFailure(trx, proof, 'scope');
+        return scopeInvalid();
       }
       await this.credentials.succeed(trx, proof);
       const session = await this.sessions.open(trx, {
@@ -61,7 +69,7 @@ export class Login {
         client: { address: proof.address, userAgent: request.userAgent },
         refreshable: !user.mustChangePassword,
       });
-      await revoke(await this.ending.endOldest(trx, user.id));
+      await revoke(await this.ending.endOldest(trx, user.id, session.id));
       await this.audit.record(trx, {
         event: 'authn_login_success',
         userId: user.id,
@@ -71,9 +79,18 @@ export class Login {
       });
       return { user, session, scopes, audience: request.audience, ...lifetime };
     });
-    logins.inc({ outcome: grant === undefined ? 'failed' : 'success' });
-    if (grant === undefined) throw scopeInvalid();
+    if (grant instanceof LatchkeyError) throw grant;
     return toIssued(grant, this.tokens.issue(grant));
+  }
+
+  #recordFailure(trx: Transaction<Schema>, proof: Proof, cause: string): Promise<void> {
+    return this.audit.record(trx, {
+      event: 'authn_login_fail',
+      userId: proof.userId,
+      actor: 'anyone',
+      address: proof.address,
+      detail: { cause },
+    });
   }
 }
 

@@ -1,11 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import { type ApiToken, ApiTokens } from '../api-tokens/api-tokens.js';
 import { Audit } from '../audit/audit.js';
-import { invalidFields } from '../errors.js';
+import { invalidFields, loginFailed } from '../errors.js';
 import { Passwords } from '../passwords/passwords.js';
 import { Revocations } from '../revocation/revocations.js';
 import { SessionEnding } from '../sessions/session-ending.js';
-import { Credentials } from './credentials.js';
+import { networkOf } from '../throttle/address.js';
+import { Credentials, type Proof } from './credentials.js';
 
 /** Whose password is changed, and from where. */
 export interface PasswordOwner {
@@ -41,7 +42,7 @@ export class PasswordChange {
     next: string,
     endApiTokens: boolean,
   ): Promise<ApiToken[]> {
-    const { id: userId, username, sessionId, address } = owner;
+    const { username, address } = owner;
     const faults = this.passwords.faults(next, username);
     if (next === current) faults.push('new_password must not be the current one');
     if (faults.length > 0) throw invalidFields({ new_password: faults });
@@ -49,9 +50,19 @@ export class PasswordChange {
       { username, password: current, address },
       'authn_password_change_fail',
     );
-    const hash = await this.passwords.hash({ address, purpose: 'login' }, next);
+    return this.credentials.use(proof, () => this.#replace(owner, proof, next, endApiTokens));
+  }
+
+  async #replace(
+    { id: userId, sessionId, address }: PasswordOwner,
+    proof: Proof,
+    next: string,
+    endApiTokens: boolean,
+  ): Promise<ApiToken[]> {
+    const hash = await this.passwords.hash({ address: networkOf(address), purpose: 'login' }, next);
     return this.revocations.transaction(async (trx, revoke) => {
       const user = await this.credentials.redeem(trx, proof, 'update');
+      if (user === undefined) throw loginFailed();
       await this.credentials.succeed(trx, proof);
       await revoke(await this.ending.endOthers(trx, userId, sessionId));
       if (endApiTokens) await revoke(await this.apiTokens.end(trx, userId));

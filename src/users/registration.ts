@@ -6,6 +6,7 @@ import { Database } from '../database/database.js';
 import { invalidFields, LatchkeyError } from '../errors.js';
 import { Passwords } from '../passwords/passwords.js';
 import { DEFAULT_ROLE, type Role } from '../roles.js';
+import { networkOf } from '../throttle/address.js';
 import { Throttle } from '../throttle/throttle.js';
 import { type Actor, requireActor } from './actor.js';
 import { canonicalUsername, USERNAME_RULE } from './username.js';
@@ -43,7 +44,8 @@ export class Registration {
     return this.throttle.attempt({ address }, async (ticket) => {
       const roles = [DEFAULT_ROLE];
       const user = await this.create({ username, password, roles }, { id: 'anyone', address });
-      await this.throttle.succeed(this.db, ticket);
+      // The user is there: should the attempt not be given back, it is one of three hundred.
+      await this.throttle.succeed(this.db, ticket).catch(() => undefined);
       return user;
     });
   }
@@ -74,7 +76,8 @@ export class Registration {
     const canonical = this.#accept(username, password);
     // Before the costly hash; the unique column has the last word.
     if (await this.#isTaken(canonical)) throw usernameTaken();
-    const owner = { address: actor.address ?? actor.id, purpose: 'registration' as const };
+    const address = actor.address === undefined ? actor.id : networkOf(actor.address);
+    const owner = { address, purpose: 'registration' as const };
     const passwordHash = await this.passwords.hash(owner, password);
     const user: User = {
       id: randomUUID(),

@@ -1,4 +1,6 @@
+import { unavailable } from '../../src/errors.js';
 import { Passwords } from '../../src/passwords/passwords.js';
+import { AccessTokens } from '../../src/tokens/access-tokens.js';
 import { Account } from '../../src/users/account.js';
 import { from, newAddress } from '../support/addresses.js';
 import { startApp, type TestApp } from '../support/app.js';
@@ -318,6 +320,30 @@ it('An attempt that the full queue turned away is not counted', async () => {
   const counts = await app.db.selectFrom('attempts').select('count').execute();
   expect(counts.map(({ count }) => count)).toEqual([0, 0, 0]);
   await Promise.all(waiting);
+  await logIn(app, user);
+  await app.close();
+});
+
+it('A right password is no attempt while no token can be made, nor is the change of one', async () => {
+  const app = await startApp({ environment: { METRICS: 'open' } });
+  const user = await newLogin(app);
+  const away = () => {
+    throw unavailable('state_stale', 1);
+  };
+  const tokens = app.nest.get(AccessTokens, { strict: false });
+  const passwords = app.nest.get(Passwords, { strict: false });
+  const { lifetime } = tokens;
+  const { hash } = passwords;
+  Object.assign(tokens, { lifetime: away });
+  Object.assign(passwords, { hash: away });
+  expect((await call(app, '/token', form({ ...user }))).status).toBe(503);
+  const change = json({ current_password: PASSWORD, new_password: 'another river, another moon' });
+  expect((await call(app, '/users/me/password', bearer(user.token, change))).status).toBe(503);
+  const counts = await app.db.selectFrom('attempts').select('count').execute();
+  expect(counts.map(({ count }) => count)).toEqual([0, 0, 0]);
+  expect((await call(app, '/metrics')).text).toMatch(/_logins_total{outcome="unavailable"} [1-9]/);
+  Object.assign(tokens, { lifetime });
+  Object.assign(passwords, { hash });
   await logIn(app, user);
   await app.close();
 });
