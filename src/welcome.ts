@@ -1,9 +1,9 @@
+import { isIPv6 } from 'node:net';
 import type { Config } from './config/config.js';
 
 /** What to do next, for whoever started the server. */
 export function welcome(config: Config, port: number): string {
-  const host = config.host === '127.0.0.1' || config.host === '0.0.0.0' ? 'localhost' : config.host;
-  const url = `http://${host}:${port}`;
+  const url = `http://${reachable(config.host)}:${port}`;
   const data =
     config.database.kind === 'sqlite' ? config.database.file : 'the PostgreSQL of DATABASE_URL';
   return `
@@ -11,6 +11,12 @@ export function welcome(config: Config, port: number): string {
   ${config.docs ? `API docs            ${url}/docs\n  ` : ''}Data                ${data}
 ${config.registrationOpen && config.passwordGrant ? firstSteps(url) : ''}
 `;
+}
+
+/** How this machine reaches an address that the server listens on. */
+function reachable(host: string): string {
+  if (['127.0.0.1', '0.0.0.0', '::'].includes(host)) return 'localhost';
+  return isIPv6(host) ? `[${host}]` : host;
 }
 
 function firstSteps(url: string): string {
