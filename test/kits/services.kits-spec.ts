@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { bearer, call, form, PASSWORD, register, type TokenBody } from '../support/client.js';
+import { connect } from '../support/connection.js';
 import { newDatabase } from '../support/databases.js';
 import { serverEnvironment, type ServerProcess, startServer } from '../support/process.js';
 import { encode, parts } from '../support/tokens.js';
@@ -55,6 +56,8 @@ describe.each(LANGUAGES)('A %s service beside a real Latchkey', (language) => {
     expect(await service.status(session.access_token)).toBe(200);
     return { username, ...session };
   }
+
+  const kid = (token: string) => parts(token).header['kid'];
 
   it('answers the user of a valid token by name', async () => {
     const { username } = await register(server);
@@ -149,6 +152,15 @@ describe.each(LANGUAGES)('A %s service beside a real Latchkey', (language) => {
   it('takes tokens of before and after a rotation of keys', async () => {
     const before = await newcomer();
     await cli('keys', 'rotate');
+    // The quarter of an hour that every service has to fetch the next key is over.
+    const db = connect(settings['DATABASE_URL']!);
+    await db
+      .updateTable('signing_keys')
+      .set({ activate_at: Date.now() })
+      .where('activate_at', '>', Date.now())
+      .execute();
+    const logInAgain = async () => kid((await logIn(before.username, AUDIENCE)).access_token);
+    await until(async () => (await logInAgain()) !== kid(before.access_token), true, SOON);
     const after = await newcomer();
     for (const { access_token } of [before, after]) {
       expect(await service.status(access_token)).toBe(200);
@@ -160,7 +172,6 @@ describe.each(LANGUAGES)('A %s service beside a real Latchkey', (language) => {
     ['its successor never seen before', ['--compromised', '--all']],
   ])('refuses the tokens of a withdrawn key soon, and takes the next: %s', async (_name, how) => {
     const lost = await newcomer();
-    const kid = (token: string) => parts(token).header['kid'];
     await cli('keys', 'rotate', ...how);
     await until(() => service.status(lost.access_token), 401, SOON);
     const next = await logIn(lost.username, AUDIENCE);
