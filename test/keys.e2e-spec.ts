@@ -84,6 +84,19 @@ describe.each(DATABASES)('signing keys on %s', (database) => {
     await rotation().rotate('cli');
   });
 
+  it('that wait for their time take the place of a lost one, before any that is less known', async () => {
+    await start();
+    const user = await register(app);
+    const first = await openSession(app, user);
+    const known = (await kids()).filter((kid) => kid !== kidOf(first.access_token));
+    await rotation().rotate('cli');
+    await rotation().replaceCompromised('cli', false);
+    await app.advance(0);
+    const { body } = await refresh(app, first.refresh_token);
+    expect(known).toEqual([kidOf(body.access_token)]);
+    expect(await kids()).toHaveLength(2);
+  });
+
   it('that are compromised end at once: access tokens die, refresh tokens live', async () => {
     await start();
     const user = await register(app);

@@ -31,9 +31,9 @@ export class KeyRotation {
    */
   async rotate(actor: string): Promise<void> {
     await this.#change(async (trx, keys, now, createStandby) => {
-      const waiting = keys.find(({ activateAt }) => activateAt !== null && activateAt > now);
+      const waiting = nextInLine(keys, now);
       if (waiting !== undefined) {
-        const from = new Date(waiting.activateAt!).toISOString();
+        const from = new Date(waiting.activateAt).toISOString();
         throw new Error(`A rotation is under way: ${waiting.key.kid} signs from ${from} on.`);
       }
       const next = this.#standbyOf(keys);
@@ -48,7 +48,7 @@ export class KeyRotation {
 
   /**
    * Withdraws the key that signs, which somebody else may have, and those of an algorithm that signs
-   * no more, and has the standby sign at once. Their access tokens are refused from now on; refresh
+   * no more, and has the next in line sign at once, or else the standby. Their access tokens are refused from now on; refresh
    * tokens give new ones.
    * @param all withdraws every key there is, the standby too
    * @throws Error with `JWT_SECRET`
@@ -66,9 +66,11 @@ export class KeyRotation {
         .set({ withdrawn_at: now })
         .where('kid', 'in', lost)
         .execute();
-      const next = all ? await createStandby() : this.#standbyOf(keys);
+      // Published before the standby, so that more services know it.
+      const waiting = all ? undefined : nextInLine(keys, now, algorithm)?.key.kid;
+      const next = waiting ?? (all ? await createStandby() : this.#standbyOf(keys));
       await activate(trx, next, now);
-      await createStandby();
+      if (waiting === undefined) await createStandby();
       await this.#record(trx, 'key_withdrawn', actor, { withdrawn: lost, kid: next });
     });
   }
@@ -142,6 +144,20 @@ export class KeyRotation {
   ): Promise<void> {
     return this.audit.record(trx, { event, userId: null, actor, detail });
   }
+}
+
+/** The key that waits for its time, after a rotation. */
+function nextInLine(
+  keys: readonly StoredKey[],
+  now: number,
+  algorithm?: ManagedAlgorithm,
+): (StoredKey & { activateAt: number }) | undefined {
+  return keys.find(
+    (stored): stored is StoredKey & { activateAt: number } =>
+      stored.activateAt !== null &&
+      stored.activateAt > now &&
+      (algorithm === undefined || stored.key.algorithm === algorithm),
+  );
 }
 
 async function activate(trx: Transaction<Schema>, kid: string, at: number): Promise<void> {
