@@ -48,12 +48,20 @@ export class RevocationSet {
     return known === undefined;
   }
 
-  /** What services have to know that check access tokens themselves. */
-  entries(): { sessions: string[]; tokens: string[]; users: [sub: string, gen: number][] } {
+  /** What services have to know now that check access tokens themselves. */
+  entries(now: number): {
+    sessions: string[];
+    tokens: string[];
+    users: [sub: string, gen: number][];
+  } {
+    const living = (map: ReadonlyMap<string, number>): string[] =>
+      [...map].filter(([, expiresAt]) => expiresAt > now).map(([subject]) => subject);
     return {
-      sessions: [...this.#sessions.keys()],
-      tokens: [...this.#tokens.keys()],
-      users: [...this.#users].map(([sub, { gen }]) => [sub, gen]),
+      sessions: living(this.#sessions),
+      tokens: living(this.#tokens),
+      users: [...this.#users]
+        .filter(([, { expiresAt }]) => expiresAt > now)
+        .map(([sub, { gen }]) => [sub, gen]),
     };
   }
 
