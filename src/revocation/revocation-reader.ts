@@ -66,7 +66,7 @@ export class RevocationReader {
 }
 
 /** Zero as long as the difference is within what the round trip leaves open. */
-function offset(databaseNow: number, askedAt: number, answeredAt: number): number {
+export function offset(databaseNow: number, askedAt: number, answeredAt: number): number {
   const difference = databaseNow - (askedAt + answeredAt) / 2;
   return Math.abs(difference) <= answeredAt - askedAt + 50 ? 0 : Math.round(difference);
 }
