@@ -51,11 +51,19 @@ export class Keyring implements OnModuleInit, OnModuleDestroy {
     if (this.#shared.length > 0) return;
     await this.store.ensure(this.config.signingAlgorithm, this.clock.now());
     await this.#load();
-    this.#timer = setInterval(() => void this.reload(), RELOAD_EVERY).unref();
+    this.#schedule();
   }
 
   onModuleDestroy(): void {
-    clearInterval(this.#timer);
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  /** One after the other: while a database is silent they would pile up on its connections. */
+  #schedule(): void {
+    this.#timer = setTimeout(() => {
+      void this.reload().finally(() => this.#timer && this.#schedule());
+    }, RELOAD_EVERY).unref();
   }
 
   /** Whether the keys were read recently enough to be trusted. */

@@ -14,7 +14,7 @@ interface Row {
 interface Batch {
   revocations: Revocation[];
   /** Milliseconds by which the database's clock is ahead of ours, where it has one of its own. */
-  clockOffset?: number;
+  clockOffset?: number | undefined;
 }
 
 /**
@@ -31,11 +31,11 @@ export class RevocationReader {
 
   constructor(private readonly db: Database) {}
 
-  next(now: number): Promise<Batch> {
-    return isPostgres(this.db) ? this.#nextOnPostgres() : this.#nextOnSqlite(now);
+  next(): Promise<Batch> {
+    return isPostgres(this.db) ? this.#nextOnPostgres() : this.#nextOnSqlite();
   }
 
-  async #nextOnSqlite(now: number): Promise<Batch> {
+  async #nextOnSqlite(): Promise<Batch> {
     const rows = await this.db
       .selectFrom('revocations')
       .select(['id', 'kind', 'subject', 'gen', 'sid', 'expires_at'])
@@ -43,20 +43,24 @@ export class RevocationReader {
       .orderBy('id')
       .execute();
     this.#lastId = rows.at(-1)?.id ?? this.#lastId;
-    return { revocations: rows.filter((row) => row.expires_at > now).map(toRevocation) };
+    return { revocations: rows.map(toRevocation) };
   }
 
   async #nextOnPostgres(): Promise<Batch> {
+    const from = this.#oldestOpen;
+    // Unless this read succeeds: another server, with other transaction ids, may have taken over.
+    this.#oldestOpen = '0';
     const askedAt = Date.now();
     const { rows } = await sql<Partial<Row> & { oldest_open: string; database_now: number }>`
       select pg_snapshot_xmin(pg_current_snapshot())::text as oldest_open,
         (extract(epoch from clock_timestamp()) * 1000)::bigint as database_now,
         r.id, r.kind, r.subject, r.gen, r.sid, r.expires_at
-      from (select 1) as one left join revocations as r on r.xid >= ${this.#oldestOpen}::xid8
+      from (select 1) as one left join revocations as r on r.xid >= ${from}::xid8
     `.execute(this.db);
     const answeredAt = Date.now();
     const [first] = rows;
     if (first === undefined) throw new Error('A left join of one row gave none');
+    if (BigInt(first.oldest_open) < BigInt(from)) return this.#nextOnPostgres();
     this.#oldestOpen = first.oldest_open;
     return {
       revocations: rows.filter((row): row is typeof row & Row => row.id != null).map(toRevocation),
@@ -65,10 +69,22 @@ export class RevocationReader {
   }
 }
 
-/** Zero as long as the difference is within what the round trip leaves open. */
-export function offset(databaseNow: number, askedAt: number, answeredAt: number): number {
+/** Milliseconds: what took longer to ask tells too little of the time. */
+const LONGEST_ROUND_TRIP = 1_000;
+
+/**
+ * Zero as long as the difference is within what the round trip leaves open; undefined where that
+ * is too much to know.
+ */
+export function offset(
+  databaseNow: number,
+  askedAt: number,
+  answeredAt: number,
+): number | undefined {
+  const roundTrip = answeredAt - askedAt;
+  if (roundTrip > LONGEST_ROUND_TRIP) return undefined;
   const difference = databaseNow - (askedAt + answeredAt) / 2;
-  return Math.abs(difference) <= answeredAt - askedAt + 50 ? 0 : Math.round(difference);
+  return Math.abs(difference) <= roundTrip + 50 ? 0 : Math.round(difference);
 }
 
 function toRevocation({ kind, subject, gen, sid, expires_at: expiresAt }: Row): Revocation {

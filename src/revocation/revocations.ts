@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   Inject,
   Injectable,
@@ -21,7 +22,9 @@ const POLL_EVERY = 500;
 const PRUNE_EVERY = 60_000;
 /** By so much two clocks may differ everywhere here. */
 const CLOCK_JUMP = 5_000;
-/** After a jump of the clock nothing is pruned for so long. */
+const PRUNE_BATCH = 1_000;
+const PRUNE_PAUSE = 20;
+/** After a start, and after a jump of the clock, nothing is pruned for so long. */
 const STEADY_FOR = 3_600_000;
 
 /** Revokes in the transaction that it was given in. */
@@ -148,14 +151,15 @@ export class Revocations implements OnModuleInit, OnModuleDestroy {
 
   async #poll(): Promise<void> {
     const startedAt = this.clock.monotonic();
-    const { revocations, clockOffset } = await this.#reader.next(this.clock.now());
+    const { revocations, clockOffset } = await this.#reader.next();
     this.#apply(revocations);
     this.#readAt = startedAt;
     if (clockOffset !== undefined) this.clock.correct(clockOffset);
     this.#watchClock(startedAt);
     if (startedAt - this.#prunedAt >= PRUNE_EVERY && startedAt >= this.#pruneFrom) {
       this.#prunedAt = startedAt;
-      await this.#prune(this.clock.now());
+      // Nothing waits for it: it has the connections that everybody has.
+      void this.#prune().catch(() => undefined);
     }
   }
 
@@ -167,15 +171,30 @@ export class Revocations implements OnModuleInit, OnModuleDestroy {
       this.#logger.warn(`The clock went back by ${seconds} s: what expires, expires later`);
     }
     // It may be wrong now and right again soon: what seems over by it is kept for a while.
-    if (Math.abs(ahead - this.#clockAhead) > CLOCK_JUMP && this.#clockAhead !== -Infinity) {
+    if (Math.abs(ahead - this.#clockAhead) > CLOCK_JUMP) {
       this.#pruneFrom = monotonic + STEADY_FOR;
     }
     this.#clockAhead = ahead;
   }
 
-  async #prune(now: number): Promise<void> {
+  /** A few rows at a time, so that nobody waits for it. What is left, the next round deletes. */
+  async #prune(): Promise<void> {
+    const now = this.clock.now();
     this.#set.prune(now);
-    await this.db.deleteFrom('revocations').where('expires_at', '<=', now).execute();
+    for (;;) {
+      const { numDeletedRows } = await this.db
+        .deleteFrom('revocations')
+        .where('id', 'in', (some) =>
+          some
+            .selectFrom('revocations')
+            .select('id')
+            .where('expires_at', '<=', now)
+            .limit(PRUNE_BATCH),
+        )
+        .executeTakeFirstOrThrow();
+      if (numDeletedRows < PRUNE_BATCH || this.#timer === undefined) return;
+      await sleep(PRUNE_PAUSE, undefined, { ref: false });
+    }
   }
 }
 

@@ -160,6 +160,19 @@ describe.each(DATABASES)('What was taken away stays so, on %s:', (database) => {
     expect(await status(app, token)).toBe(401);
   });
 
+  it('a revocation, when a server was started by a clock that was two hours ahead', async () => {
+    const { token } = await newLogin(app);
+    await call(app, '/logout', bearer(token, { method: 'POST' }));
+    const { clock } = app;
+    const DATABASE_URL = urlOf(app);
+    await app.close();
+    clock.step(7200);
+    app = await startApp({ database, clock, environment: { DATABASE_URL } });
+    clock.step(-7200);
+    await app.advance(0);
+    expect(await status(app, token)).toBe(401);
+  });
+
   it('the tokens of a session that was opened before it could be refreshed', async () => {
     const user = await newLogin(app);
     await app.db
