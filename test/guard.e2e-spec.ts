@@ -1,3 +1,4 @@
+import { Keyring } from '../src/keys/keyring.js';
 import { startApp, type TestApp } from './support/app.js';
 import { bearer, call, logIn, newLogin, register } from './support/client.js';
 import { forgeries } from './support/forgeries.js';
@@ -196,6 +197,7 @@ describe('time', () => {
     await call(app, '/secure-data', bearer(token));
     await app.db.schema.dropTable('revocations').execute(); // no read succeeds from here on
     app.clock.advance(61);
+    await app.nest.get(Keyring, { strict: false }).reload(); // the keys it does know
     const { status, body, headers } = await call(app, '/secure-data', bearer(token));
     expect([status, body['error'], body['code']]).toEqual([
       503,
@@ -205,6 +207,13 @@ describe('time', () => {
     expect(headers.get('retry-after')).toBe('1');
     expect((await call(app, '/health/ready')).status).toBe(503);
     expect((await call(app, '/health/live')).status).toBe(200);
+  });
+
+  it('does not publish keys while it cannot know them, in no answer that a cache would keep', async () => {
+    await app.db.schema.dropTable('signing_keys').execute();
+    app.clock.advance(61);
+    const { status, headers } = await call(app, '/.well-known/jwks.json');
+    expect([status, headers.get('cache-control')]).toEqual([503, 'no-store']);
   });
 });
 
