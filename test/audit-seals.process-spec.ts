@@ -265,6 +265,13 @@ describe.each(DATABASES)('The seals of the audit, on %s,', (kind) => {
         forged('audit_seals', makeSeal(one!, digests, 1, forger.current)),
       ]);
       expect(await verdict(verification)).toMatch(told);
+      // A seal over them would prove them for good, and so would a checkpoint.
+      await write(app.db, 'after');
+      await sealer.seal();
+      expect(await verdict(verification)).toMatch(told);
+      expect(app.log()).toContain('The audit is no longer sealed: seal 2 is not ours');
+      await pruning.prune(app.clock.now() + 1, 'cli');
+      expect(await verdict(verification)).toMatch(told);
     }
 
     async function expectForgedCheckpoint(told: RegExp) {
@@ -284,6 +291,9 @@ describe.each(DATABASES)('The seals of the audit, on %s,', (kind) => {
       await app.db.deleteFrom('audit').where('id', '<=', last_row).execute();
       await app.db.deleteFrom('audit_seals').where('id', '<=', 1).execute();
       expect(await verdict(verification)).toMatch(told);
+      await tamper(app.db, kind, [sql`delete from audit_seals`]);
+      await sealer.seal();
+      expect(await app.db.selectFrom('audit_seals').select('id').execute()).toEqual([]);
     }
 
     it('an end that was cut off rows and seals alike, to whoever noted the head', async () => {

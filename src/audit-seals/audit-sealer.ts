@@ -8,7 +8,7 @@ import {
 } from '@nestjs/common';
 import type { Transaction } from 'kysely';
 import { Clock } from '../clock.js';
-import { Database } from '../database/database.js';
+import { Database, type Executor } from '../database/database.js';
 import type { Schema } from '../database/schema.js';
 import { causeOf } from '../database/unavailable.js';
 import {
@@ -22,7 +22,7 @@ import {
   RowDigests,
 } from './seal.js';
 import { type SealKey, SealKeys } from './seal-keys.js';
-import { lastCheckpoint, lastLink, lastSeal, readRows } from './seal-store.js';
+import { lastCheckpoint, lastSeal, proveLastLink, readRows } from './seal-store.js';
 import { becomeOnlySealer, SettledRows, waitToBeOnlySealer } from './settled-rows.js';
 
 /** Milliseconds. */
@@ -43,6 +43,8 @@ export class AuditSealer implements OnModuleInit, BeforeApplicationShutdown {
   readonly #settled = new SettledRows();
   /** The last seal that was seen. */
   #head: Link | undefined;
+  /** What was told to be forged. */
+  #refused: string | undefined;
   #toldAt = -Infinity;
   #timer: NodeJS.Timeout | undefined;
   #sealing: Promise<void> = Promise.resolve();
@@ -56,10 +58,13 @@ export class AuditSealer implements OnModuleInit, BeforeApplicationShutdown {
     private readonly keys: SealKeys,
   ) {}
 
+  /** @throws Error where the audit is under a secret that is not set: so are the refresh tokens */
   async onModuleInit(): Promise<void> {
+    const last = (await lastSeal(this.db)) ?? (await lastCheckpoint(this.db));
+    if (last) this.keys.require('The last seal of the audit is', last.secret_id);
     await this.#orWarn(async () => {
       await this.#renewOnce();
-      this.#see(await lastLink(this.db));
+      await this.#last(this.db);
     });
     this.#tell();
     this.#schedule();
@@ -75,7 +80,7 @@ export class AuditSealer implements OnModuleInit, BeforeApplicationShutdown {
       while ((await this.#isAnythingNew()) && performance.now() < until) {
         if (!(await this.#sealBatch())) await sleep(PAUSE);
       }
-      this.#see(await lastLink(this.db));
+      await this.#last(this.db);
     });
     this.#tell();
   }
@@ -116,8 +121,8 @@ export class AuditSealer implements OnModuleInit, BeforeApplicationShutdown {
 
   /** Looks without a transaction, and so without the write lock of SQLite. */
   async #isAnythingNew(): Promise<boolean> {
-    const last = await lastLink(this.db);
-    this.#see(last);
+    const last = await this.#last(this.db);
+    if (last === undefined) return false;
     const row = await this.db
       .selectFrom('audit')
       .select('id')
@@ -131,13 +136,36 @@ export class AuditSealer implements OnModuleInit, BeforeApplicationShutdown {
   #sealBatch(): Promise<boolean> {
     return this.db.transaction().execute(async (trx) => {
       if (!(await becomeOnlySealer(trx))) return false;
+      const last = await this.#last(trx);
+      if (last === undefined) return false;
       const upTo = await this.#settled.upTo(trx);
-      const last = await lastLink(trx);
       const rows = await readRows(trx, last.last_row, upTo);
       if (rows.length === 0) return false;
       await this.#append(trx, last, rows);
       return true;
     });
+  }
+
+  /**
+   * What the next seal builds on; undefined where nobody with the secret wrote it. A seal over a
+   * forged one would prove it: the chain has no key.
+   */
+  async #last(executor: Executor): Promise<Link | undefined> {
+    const { link, isOurs } = await proveLastLink(executor, this.keys);
+    if (isOurs) {
+      this.#refused = undefined;
+      this.#see(link);
+      return link;
+    }
+    if (this.#refused !== told(link)) {
+      this.#logger.error(
+        `The audit is no longer sealed: seal ${link.id} is not ours, or is under a secret that is ` +
+          'neither KEY_ENCRYPTION_SECRET nor KEY_ENCRYPTION_SECRET_PREVIOUS. `audit verify` tells ' +
+          'where it begins; set that secret, or restore the database from a backup.',
+      );
+    }
+    this.#refused = told(link);
+    return undefined;
   }
 
   async #append(trx: Transaction<Schema>, last: Link, rows: readonly AuditRow[]): Promise<void> {

@@ -32,12 +32,17 @@ export class SealKeys {
   readonly current: SealKey;
   readonly #all: readonly SealKey[];
 
-  constructor(secrets: RootSecrets) {
+  constructor(private readonly secrets: RootSecrets) {
     this.current = new SealKey(secrets.current);
     this.#all = secrets.all.map((secret) => new SealKey(secret));
   }
 
   find(id: string): SealKey | undefined {
     return this.#all.find((key) => key.id === id);
+  }
+
+  /** @throws Error for a secret that is not set, which says what to do */
+  require(what: string, id: string): void {
+    if (this.find(id) === undefined) throw this.secrets.refusal(what, id);
   }
 }

@@ -1,5 +1,15 @@
 import type { Executor } from '../database/database.js';
-import { type AuditRow, BEGINNING, type Checkpoint, type Link, linkOf, type Seal } from './seal.js';
+import {
+  type AuditRow,
+  BEGINNING,
+  type Checkpoint,
+  isGenuineCheckpoint,
+  isGenuineSeal,
+  type Link,
+  linkOf,
+  type Seal,
+} from './seal.js';
+import type { SealKeys } from './seal-keys.js';
 
 const PAGE = 1_000;
 /** Each may list a thousand rows; who prunes needs few of them. */
@@ -30,6 +40,25 @@ export async function lastLink(executor: Executor): Promise<Link> {
   if (seal !== undefined) return seal;
   const checkpoint = await lastCheckpoint(executor);
   return checkpoint === undefined ? BEGINNING : linkOf(checkpoint);
+}
+
+/** That, and whether somebody with one of these keys wrote it: nothing may build on it otherwise. */
+export async function proveLastLink(
+  executor: Executor,
+  keys: SealKeys,
+): Promise<{ link: Link; isOurs: boolean }> {
+  const seal = await lastSeal(executor);
+  if (seal !== undefined) {
+    const key = keys.find(seal.secret_id);
+    return { link: seal, isOurs: key !== undefined && isGenuineSeal(seal, key) };
+  }
+  const checkpoint = await lastCheckpoint(executor);
+  if (checkpoint === undefined) return { link: BEGINNING, isOurs: true };
+  const key = keys.find(checkpoint.secret_id);
+  return {
+    link: linkOf(checkpoint),
+    isOurs: key !== undefined && isGenuineCheckpoint(checkpoint, key),
+  };
 }
 
 /** Rows in the order of their ids, a page at most. @param upTo the greatest id */

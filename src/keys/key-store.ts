@@ -152,12 +152,7 @@ export class KeyStore {
   #secretOf({ kid, secret_id: id }: { kid: string; secret_id: string }): RootSecret {
     const secret = this.secrets.find(id);
     if (secret !== undefined) return secret;
-    throw new Error(
-      `The signing key ${kid} is encrypted under another secret (id ${id}) than ` +
-        (this.secrets.file === undefined
-          ? 'KEY_ENCRYPTION_SECRET: set that one, or set it as KEY_ENCRYPTION_SECRET_PREVIOUS.'
-          : `the one in ${this.secrets.file}: restore that file from a backup.`),
-    );
+    throw this.secrets.refusal(`The signing key ${kid} is encrypted`, id);
   }
 
   async #exists(executor: Executor, algorithm: ManagedAlgorithm): Promise<boolean> {

@@ -43,6 +43,16 @@ export class RootSecrets {
     return [this.current, this.previous].filter((secret) => secret !== undefined);
   }
 
+  /** @param what is under another secret, as the beginning of a sentence */
+  refusal(what: string, id: string): Error {
+    return new Error(
+      `${what} under another secret (id ${id}) than ` +
+        (this.file === undefined
+          ? 'KEY_ENCRYPTION_SECRET: set that one, or set it as KEY_ENCRYPTION_SECRET_PREVIOUS.'
+          : `the one in ${this.file}: restore that file from a backup.`),
+    );
+  }
+
   /** The secret under which something was encrypted; undefined where it is neither of ours. */
   find(id: string): RootSecret | undefined {
     return this.all.find((secret) => secret.id === id);

@@ -80,6 +80,19 @@ const CASES: Case[] = [
     says: /encrypted under another secret .+ than KEY_ENCRYPTION_SECRET: set that one, or set it as/,
   },
   {
+    what: 'the wrong KEY_ENCRYPTION_SECRET, where JWT_SECRET leaves no key that would tell',
+    damage: () => ({ KEY_ENCRYPTION_SECRET, JWT_SECRET: OTHER_SECRET }),
+    says: /last seal of the audit is under another secret .+ than KEY_ENCRYPTION_SECRET: set that/,
+  },
+  {
+    what: 'another secret file, where JWT_SECRET leaves no key that would tell',
+    damage: ({ secretFile }) => {
+      writeFileSync(secretFile, KEY_ENCRYPTION_SECRET);
+      return { JWT_SECRET: OTHER_SECRET };
+    },
+    says: /last seal of the audit is under another .+ than the one in .+: restore that file from/,
+  },
+  {
     what: 'a signing key of which one byte changed',
     damage: async ({ url }) => {
       const db = connect(url);
