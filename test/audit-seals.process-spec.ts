@@ -8,6 +8,7 @@ import { AuditVerification, type Head } from '../src/audit-seals/audit-verificat
 import { makeSeal, RowDigests } from '../src/audit-seals/seal.js';
 import { SealKeys } from '../src/audit-seals/seal-keys.js';
 import { lastLink, readRows } from '../src/audit-seals/seal-store.js';
+import { walk } from '../src/audit-seals/walk.js';
 import type { Database, Executor } from '../src/database/database.js';
 import { RootSecret } from '../src/keys/root-secret.js';
 import { RootSecrets } from '../src/keys/root-secrets.js';
@@ -410,6 +411,26 @@ describe('On PostgreSQL, where ids do not follow the order of commits,', () => {
       expect(await verdict(verification)).toBe('0 rows, 0 pruned, 1 unsealed');
     });
     await until(() => verdict(verification), '2 rows, 0 pruned, 0 unsealed', SEALED_WITHIN);
+    await app.close();
+  });
+
+  it('a row that comes late is not missed by who is reading', async () => {
+    const app = await startApp({ database: 'postgres' });
+    const verification = app.nest.get(AuditVerification, { strict: false });
+    await write(app.db);
+    await until(() => verdict(verification), '1 rows, 0 pruned, 0 unsealed', SEALED_WITHIN);
+    const keys = app.nest.get(SealKeys, { strict: false });
+    const reading = walk(connect(urlOf(app)), keys, undefined);
+    await connect(urlOf(app))
+      .transaction()
+      .execute(async (slow) => {
+        await write(slow, 'slow');
+        await write(app.db, 'fast');
+        expect((await reading.next()).value).toMatchObject({ seal: { id: 1 } });
+      });
+    await until(() => verdict(verification), '3 rows, 0 pruned, 0 unsealed', SEALED_WITHIN);
+    expect((await reading.next()).value).toMatchObject({ seal: { id: 2, total: 3 } });
+    expect((await reading.next()).done).toBe(true);
     await app.close();
   });
 

@@ -46,6 +46,7 @@ export async function* walk(
   await refuseRemains(executor, previous);
   const rows = new RowReader(executor, previous.last_row);
   for await (const page of readSeals(executor, previous.id)) {
+    rows.bound = Math.max(...page.map(({ last_row }) => last_row));
     for (const seal of page) {
       if (seal.id !== previous.id + 1) throw missingSeal(previous.id + 1);
       const proven = compare(seal, previous, await rows.digests(seal.last_row), keys);
@@ -134,6 +135,8 @@ const entries = (digests: string) =>
 class RowReader {
   #page: AuditRow[] = [];
   #next = 0;
+  /** The greatest id that is read: what no seal covers yet can still get rows in between. */
+  bound = 0;
 
   constructor(
     private readonly executor: Executor,
@@ -151,7 +154,7 @@ class RowReader {
         this.after = row.id;
         this.#next++;
       }
-      this.#page = await readRows(this.executor, this.after);
+      this.#page = await readRows(this.executor, this.after, this.bound);
       this.#next = 0;
       if (this.#page.length === 0) return digests;
     }
