@@ -45,18 +45,29 @@ export class Passwords implements OnModuleInit {
    */
   verify(owner: Owner, stored: string | undefined, password: string): Promise<Verdict> {
     return this.#queue.run(owner, async () => {
-      const parsed = parseStoredHash(stored ?? this.#dummy);
-      if (parsed === undefined) this.#logger.error('A stored password hash is not usable');
       const normalized = normalize(password);
-      const matches = await verifyPassword(
-        parsed && stored !== undefined ? stored : this.#dummy,
-        parsed ?? { kind: 'argon2id', ...this.config.argon2 },
-        normalized,
-      );
-      if (!matches || stored === undefined || parsed === undefined) return { matches: false };
+      const parsed = stored === undefined ? undefined : parseStoredHash(stored);
+      if (stored !== undefined && parsed === undefined) this.#tellUnusable();
+      if (stored === undefined || parsed === undefined) return this.#verifyNothing(normalized);
+      try {
+        if (!(await verifyPassword(stored, parsed, normalized))) return { matches: false };
+      } catch {
+        // Whatever else a library has against a hash: an error would tell that the user exists.
+        this.#tellUnusable();
+        return this.#verifyNothing(normalized);
+      }
       if (!isWeaker(parsed, this.config.argon2)) return { matches: true };
       return { matches: true, rehashed: await hashPassword(normalized, this.config.argon2) };
     });
+  }
+
+  async #verifyNothing(normalized: string): Promise<Verdict> {
+    await verifyPassword(this.#dummy, { kind: 'argon2id', ...this.config.argon2 }, normalized);
+    return { matches: false };
+  }
+
+  #tellUnusable(): void {
+    this.#logger.error('A stored password hash is not usable');
   }
 }
 

@@ -31,6 +31,10 @@ it.each([
   ['parameters in another order', phc('t=2,m=64,p=1')],
   ['a leading zero', phc('m=064,t=2,p=1')],
   ['a line break at the end', `${phc('m=64,t=2,p=1')}\n`],
+  ['a salt that no bytes are', phc('m=64,t=2,p=1').replace(SALT, 'A'.repeat(13))],
+  ['a salt with bits beyond its bytes', phc('m=64,t=2,p=1').replace(SALT, `${'A'.repeat(21)}B`)],
+  ['a digest that no bytes are', `${phc('m=64,t=2,p=1')}AA`],
+  ['a digest with bits beyond its bytes', phc('m=64,t=2,p=1').replace(HASH, 'B'.repeat(43))],
   ['bcrypt that takes hours', `$2b$31$${'a'.repeat(53)}`],
   ['bcrypt without a cost', `$2b$03$${'a'.repeat(53)}`],
   ['another bcrypt', `$2x$10$${'a'.repeat(53)}`],
@@ -56,6 +60,17 @@ it('never throws, and obeys nothing beyond the bounds, whatever is stored', () =
         expect(stored.timeCost).toBeLessThanOrEqual(10);
         expect(stored.parallelism).toBeLessThanOrEqual(8);
       }
+    }),
+  );
+});
+
+it('can compare whatever it reads', async () => {
+  const base64 = fc.stringMatching(/^[A-Za-z0-9+/]{11,86}$/);
+  await fc.assert(
+    fc.asyncProperty(base64, base64, async (salt, digest) => {
+      const text = `$argon2id$v=19$m=8,t=1,p=1$${salt}$${digest}`;
+      const stored = parseStoredHash(text);
+      if (stored) expect(await verifyPassword(text, stored, 'a password')).toBe(false);
     }),
   );
 });

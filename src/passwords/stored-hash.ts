@@ -8,7 +8,7 @@ export type StoredHash =
   ({ kind: 'argon2id' } & Argon2Parameters) | { kind: 'bcrypt'; cost: number } | Pbkdf2Hash;
 
 const ARGON2ID =
-  /^\$argon2id\$v=19\$m=([1-9]\d{0,9}),t=([1-9]\d{0,9}),p=([1-9]\d{0,2})\$[A-Za-z0-9+/]{11,86}\$[A-Za-z0-9+/]{22,86}$/;
+  /^\$argon2id\$v=19\$m=([1-9]\d{0,9}),t=([1-9]\d{0,9}),p=([1-9]\d{0,2})\$([A-Za-z0-9+/]{11,86})\$([A-Za-z0-9+/]{22,86})$/;
 const BCRYPT = /^\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}$/;
 
 /** The verifier obeys whatever the hash asks for: these are the most that it may ask. */
@@ -22,19 +22,24 @@ const MOST = { memoryCost: 262_144, timeCost: 10, parallelism: 8, bcryptCost: 15
 export function parseStoredHash(text: string): StoredHash | undefined {
   const argon2id = ARGON2ID.exec(text);
   if (argon2id) {
-    const [memoryCost = 0, timeCost = 0, parallelism = 0] = argon2id.slice(1).map(Number);
-    const bounded =
+    const [memoryCost = 0, timeCost = 0, parallelism = 0] = argon2id.slice(1, 4).map(Number);
+    const usable =
+      argon2id.slice(4).every(isCanonical) &&
       memoryCost <= MOST.memoryCost &&
       memoryCost >= 8 * parallelism &&
       timeCost <= MOST.timeCost &&
       parallelism <= MOST.parallelism;
-    return bounded ? { kind: 'argon2id', memoryCost, timeCost, parallelism } : undefined;
+    return usable ? { kind: 'argon2id', memoryCost, timeCost, parallelism } : undefined;
   }
   const bcryptHash = BCRYPT.exec(text);
   if (!bcryptHash) return parsePbkdf2(text);
   const cost = Number(bcryptHash[1]);
   return cost >= 4 && cost <= MOST.bcryptCost ? { kind: 'bcrypt', cost } : undefined;
 }
+
+/** Whether bytes have this base64: the library throws at a letter too many, or a bit. */
+const isCanonical = (text: string): boolean =>
+  Buffer.from(text, 'base64').toString('base64').replace(/=+$/, '') === text;
 
 /** Whether a hash is below the current parameters and is replaced at the next login. */
 export function isWeaker(stored: StoredHash, current: Argon2Parameters): boolean {

@@ -55,6 +55,16 @@ it.each<[string, Uint8Array, RegExp]>([
   ['a username too long', line({ username: 'a'.repeat(65) }), /^username must be 1 to 64/],
   ['no hash', line({ password_hash: undefined }), /^password_hash must be argon2id/],
   ['a password', line({ password_hash: 'hunter2' }), /^password_hash must be argon2id/],
+  [
+    'a salt that no bytes are',
+    line({ password_hash: `$argon2id$v=19$m=64,t=1,p=1$${'A'.repeat(13)}$${'A'.repeat(43)}` }),
+    /^password_hash must be/,
+  ],
+  [
+    'a digest with bits beyond its bytes',
+    line({ password_hash: `$argon2id$v=19$m=64,t=1,p=1$${'A'.repeat(22)}$${'A'.repeat(42)}B` }),
+    /^password_hash must be/,
+  ],
   ['MD5', line({ password_hash: `md5$salt$${'0'.repeat(32)}` }), /^password_hash must be/],
   [
     'Django’s bcrypt of a SHA-256',
