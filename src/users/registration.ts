@@ -15,6 +15,9 @@ import type { User } from './users.js';
 /** Milliseconds in which a password that was made for somebody must be changed. */
 const INVITED_FOR = 3 * 86_400_000;
 
+/** Who registers, to the audit. */
+const ANYONE = 'anyone';
+
 interface NewUser {
   username: string;
   password: string;
@@ -43,7 +46,7 @@ export class Registration {
     this.#accept(username, password); // what cannot be is told without being counted
     return this.throttle.attempt({ address }, async (ticket) => {
       const roles = [DEFAULT_ROLE];
-      const user = await this.create({ username, password, roles }, { id: 'anyone', address });
+      const user = await this.create({ username, password, roles }, { id: ANYONE, address });
       // The user is there: should the attempt not be given back, it is one of three hundred.
       await this.throttle.succeed(this.db, ticket).catch(() => undefined);
       return user;
@@ -77,7 +80,8 @@ export class Registration {
     // Before the costly hash; the unique column has the last word.
     if (await this.#isTaken(canonical)) throw usernameTaken();
     const address = actor.address === undefined ? actor.id : networkOf(actor.address);
-    const owner = { address, purpose: 'registration' as const };
+    const purpose = actor.id === ANYONE ? 'registration' : 'administration';
+    const owner = { address, purpose } as const;
     const passwordHash = await this.passwords.hash(owner, password);
     const user: User = {
       id: randomUUID(),
