@@ -67,6 +67,8 @@ describe.each(DATABASES)('administration on %s', (database) => {
       { username: 'a b' },
       { username: newName(), password: 'short' },
       { username: newName(), roles: ['root'] },
+      { username: newName(), roles: [] },
+      { username: newName(), roles: ['user', 'user'] },
       { username: newName(), gen: 7 },
     ]) {
       expect((await ask('/admin/users', json(wrong))).status).toBe(400);
@@ -75,10 +77,9 @@ describe.each(DATABASES)('administration on %s', (database) => {
 
   it('lists users by pages, each once, though some come and go meanwhile', async () => {
     const registration = app.nest.get(Registration, { strict: false });
-    for (let index = 0; index < 7; index++) {
-      const username = `page-${index}_x`;
-      await registration.create({ username, password: PASSWORD, roles: ['user'] }, { id: 'cli' });
-    }
+    const create = (username: string) =>
+      registration.create({ username, password: PASSWORD, roles: ['user'] }, { id: 'cli' });
+    for (let index = 0; index < 7; index++) await create(`page-${index}_x`);
     const seen: string[] = [];
     let cursor: string | null = null;
     do {
@@ -86,9 +87,18 @@ describe.each(DATABASES)('administration on %s', (database) => {
       const { body } = await ask<UserPage>(`/admin/users?limit=3&search=PAGE-${query}`);
       seen.push(...body.users.map(({ username }) => username));
       cursor = body.next_cursor;
-      if (seen.length === 3) await patch(body.users[0]!.id, { disabled: true });
+      if (seen.length > 3) continue;
+      const [first, , last] = body.users;
+      await patch(first!.id, { disabled: true });
+      // The one that the next page begins after, and others on both sides of it.
+      await ask(`/admin/users/${last!.id}`, { method: 'DELETE' });
+      await create('page-0_y');
+      await create('page-2_y');
     } while (cursor !== null);
-    expect(seen).toEqual(Array.from({ length: 7 }, (_, index) => `page-${index}_x`));
+    expect(seen).toEqual([
+      ...['page-0_x', 'page-1_x', 'page-2_x', 'page-2_y'],
+      ...['page-3_x', 'page-4_x', 'page-5_x', 'page-6_x'],
+    ]);
     const found = async (search: string) =>
       (await ask<UserPage>(`/admin/users?search=${search}`)).body.users.length;
     expect([
@@ -97,8 +107,11 @@ describe.each(DATABASES)('administration on %s', (database) => {
       await found('page_'),
       await found('zz'),
     ]).toEqual([1, 0, 0, 0]);
-    for (const wrong of ['limit=0', 'limit=201', 'limit=x', 'cursor=%00', 'cursor=a', 'other=1']) {
-      expect((await ask(`/admin/users?${wrong}`)).status).toBe(400);
+    const noName = `cursor=${Buffer.from('\0').toString('base64url')}`;
+    for (const wrong of [
+      ...['limit=0', 'limit=201', 'limit=x', 'cursor=%00', 'cursor=a', 'other=1', noName],
+    ]) {
+      expect([wrong, (await ask(`/admin/users?${wrong}`)).status]).toEqual([wrong, 400]);
     }
   });
 
@@ -128,7 +141,12 @@ describe.each(DATABASES)('administration on %s', (database) => {
       'authz_change',
     ]);
     expect(events[0]?.address).toBe('127.0.0.1');
-    for (const wrong of [{ disabled: 'yes' }, { roles: ['root'] }, { username: 'x' }]) {
+    for (const wrong of [
+      { disabled: 'yes' },
+      { roles: ['root'] },
+      { roles: [] },
+      { username: 'x' },
+    ]) {
       expect((await patch(user.id, wrong)).status).toBe(400);
     }
   });

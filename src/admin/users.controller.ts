@@ -17,10 +17,11 @@ import { JwtAuthGuard } from '../auth/jwt-auth.guard.js';
 import { RequireRecentLogin } from '../auth/require-recent-login.js';
 import { RequireScopes } from '../auth/require-scopes.js';
 import { SessionOnly } from '../auth/session-only.js';
-import { userUnknown } from '../errors.js';
+import { malformed, userUnknown } from '../errors.js';
 import { DEFAULT_ROLE } from '../roles.js';
 import { Account } from '../users/account.js';
 import { Registration } from '../users/registration.js';
+import { canonicalUsername } from '../users/username.js';
 import { type User, Users } from '../users/users.js';
 import { fromCursor, toCursor } from './cursor.js';
 import {
@@ -47,7 +48,7 @@ export class AdminUsersController {
   /** All users, in the order of their names. */
   @Get()
   async list(@Query() { limit, cursor, search }: ListUsersDto): Promise<UserPageDto> {
-    const page = await this.users.list(limit, fromCursor(cursor), search);
+    const page = await this.users.list(limit, place(cursor), search);
     const last = page.at(-1);
     const more = last !== undefined && page.length === limit;
     return { users: page.map(toWire), next_cursor: more ? toCursor(last.username) : null };
@@ -95,6 +96,15 @@ export class AdminUsersController {
   ): Promise<void> {
     await this.account.delete(known(userId), { id, address, sessionId });
   }
+}
+
+/** @throws invalid_request: what is no name would begin anew */
+function place(cursor: string | undefined): string | undefined {
+  const name = fromCursor(cursor);
+  if (name !== undefined && canonicalUsername(name) === undefined) {
+    throw malformed('cursor is not valid');
+  }
+  return name;
 }
 
 /** @throws not_found for what cannot be an id: a database may refuse to look for it */

@@ -1,4 +1,12 @@
-import { ArrayUnique, IsArray, IsBoolean, IsIn, IsString, Length } from 'class-validator';
+import {
+  ArrayNotEmpty,
+  ArrayUnique,
+  IsArray,
+  IsBoolean,
+  IsIn,
+  IsString,
+  Length,
+} from 'class-validator';
 import { Optional } from '../http/optional.js';
 import { type Role, ROLES } from '../roles.js';
 import { PageDto } from './page.dto.js';
@@ -26,6 +34,7 @@ export class CreateUserDto {
   /** @example ['user'] */
   @Optional()
   @IsArray()
+  @ArrayNotEmpty()
   @ArrayUnique()
   @IsIn(ROLE_NAMES, { each: true })
   roles?: Role[];
@@ -40,6 +49,7 @@ export class ChangeUserDto {
   /** Exactly these; the tokens with the rights of before are refused. */
   @Optional()
   @IsArray()
+  @ArrayNotEmpty()
   @ArrayUnique()
   @IsIn(ROLE_NAMES, { each: true })
   roles?: Role[];
