@@ -175,6 +175,7 @@ describe.each(DATABASES)('API tokens on %s', (database) => {
     ['no time at all', { expires_in: 0 }],
     ['more than ten years', { expires_in: 315_360_001 }],
     ['scopes that are no list', { scopes: 'profile' }],
+    ['a scope twice', { scopes: ['profile', 'profile'] }],
     ['an owner', { user_id: 'x' }],
   ])('are not made with %s', async (_, fields) => {
     const user = await newLogin(app);

@@ -1,4 +1,14 @@
-import { ArrayMaxSize, IsArray, IsInt, IsString, Length, Matches, Max, Min } from 'class-validator';
+import {
+  ArrayMaxSize,
+  ArrayUnique,
+  IsArray,
+  IsInt,
+  IsString,
+  Length,
+  Matches,
+  Max,
+  Min,
+} from 'class-validator';
 import { Optional } from '../http/optional.js';
 
 /** Seconds: ten years. */
@@ -21,6 +31,7 @@ export class CreateApiTokenDto {
   @Optional()
   @IsArray()
   @ArrayMaxSize(100)
+  @ArrayUnique()
   @IsString({ each: true })
   scopes?: string[];
 
