@@ -8,10 +8,6 @@ export class RevocationSet {
   readonly #sessions = new Map<string, number>();
   readonly #users = new Map<string, { gen: number; expiresAt: number }>();
 
-  get size(): number {
-    return this.#tokens.size + this.#apiTokens.size + this.#sessions.size + this.#users.size;
-  }
-
   has({ jti, sid, sub, gen }: Revocable): boolean {
     if (this.#tokens.has(jti) || this.#sessions.has(sid)) return true;
     return this.isBelow(sub, gen);
