@@ -342,6 +342,7 @@ describe.each(DATABASES)('The seals of the audit, on %s,', (kind) => {
     expect(await verdict(verification)).toBe(
       `${left.length} rows, ${before.length} pruned, 0 unsealed`,
     );
+    expect(await verification.count()).toBe(left.length);
     // The last seal that went is the one that was noted.
     expect(await verdict(verification, { seal: old, mac })).toMatch(/ 0 unsealed$/);
     for (const change of [

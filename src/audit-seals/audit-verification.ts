@@ -2,7 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { Database } from '../database/database.js';
 import type { Checkpoint, Link } from './seal.js';
 import { SealKeys } from './seal-keys.js';
-import { lastLink } from './seal-store.js';
+import { lastCheckpoint, lastLink } from './seal-store.js';
 import { AuditFault, fromCheckpoint, NO_SECRET, walk } from './walk.js';
 
 /** What somebody noted of a seal, from the log. */
@@ -100,8 +100,8 @@ export class AuditVerification {
 
   /** How many rows there are to read, for whoever waits. */
   async count(): Promise<number> {
-    const { total } = await lastLink(this.db);
-    return total;
+    const [{ total }, checkpoint] = [await lastLink(this.db), await lastCheckpoint(this.db)];
+    return total - (checkpoint?.total ?? 0);
   }
 
   async #unsealed(lastRow: number): Promise<VerifiedAudit['unsealed']> {

@@ -8,6 +8,7 @@ import { Clock } from '../clock.js';
 import { seconds } from '../config/duration.js';
 import { inDomain } from './context.js';
 import { type OutputOptions, print, utc } from './output.js';
+import { progress } from './progress.js';
 
 export interface VerifyOptions extends OutputOptions {
   expect?: string;
@@ -17,22 +18,16 @@ export interface PruneOptions extends OutputOptions {
   olderThan: string;
 }
 
-/** Milliseconds between two lines of progress. */
-const TELL_EVERY = 1_000;
-
 export function verify(options: VerifyOptions): Promise<void> {
   const expected = options.expect === undefined ? undefined : head(options.expect);
   return inDomain(async (domain) => {
     const clock = domain.get(Clock);
     const verification = domain.get(AuditVerification);
     const all = await verification.count();
-    let told = clock.monotonic();
-    const verdict = await verification.verify(expected, (rows) => {
-      if (clock.monotonic() - told < TELL_EVERY) return;
-      told = clock.monotonic();
-      // Not on standard output, which is the command's result.
-      process.stderr.write(`${rows} of ${all} rows\n`);
-    });
+    const tell = progress(() => clock.monotonic());
+    const verdict = await verification.verify(expected, (rows) =>
+      tell(() => `${rows} of ${all} rows`),
+    );
     if (verdict.intact) {
       const { head, unsealed, ...rest } = verdict.audit;
       const since = unsealed.since === undefined ? null : utc(unsealed.since);
