@@ -62,12 +62,12 @@ async function putBack(executor: Executor): Promise<void> {
   for (const { definition } of rows) await sql.raw(definition).execute(executor);
 }
 
-/** Up to which row of the source a table is copied. */
-export async function copiedUpTo(target: Executor, table: string): Promise<number> {
+/** Up to which row of the source a table is copied; undefined where none is. */
+export async function copiedUpTo(target: Executor, table: string): Promise<number | undefined> {
   const { rows } = await sql<{ last_row: number }>`
     select last_row from latchkey_copy where name = ${table}
   `.execute(target);
-  return rows[0]?.last_row ?? 0;
+  return rows[0]?.last_row;
 }
 
 export async function noteCopied(target: Executor, table: string, row: number): Promise<void> {

@@ -58,26 +58,30 @@ async function copyTable(
   table: CopyTable,
   tell: Tell,
 ): Promise<Digest> {
-  let last = await copiedUpTo(target, table.name);
+  const last = await copiedUpTo(target, table.name);
   // What was copied before must still be what the source has: it may have run meanwhile.
-  let digest = await digestOnSqlite(source, table, last, tell);
-  if (last > 0) refuseDifference(table, digest, await digestOnPostgres(target, table));
+  let digest = EMPTY;
+  if (last !== undefined) {
+    digest = await digestOnSqlite(source, table, last, tell);
+    refuseDifference(table, digest, await digestOnPostgres(target, table));
+  }
   let rows = await readRows(source, table, last);
   while (rows.length > 0) {
-    last = rows.at(-1)!.rowId;
+    const upTo = rows.at(-1)!.rowId;
     const batch = rows;
     rows = await unflushed(target, async (trx) => {
       const inserting = insertRows(trx, table, batch);
       // While PostgreSQL works. A failure to read is told once the insert is over.
-      const reading = readRows(source, table, last);
+      const reading = readRows(source, table, upTo);
       await Promise.allSettled([inserting, reading]);
       await inserting;
-      await noteCopied(trx, table.name, last);
+      await noteCopied(trx, table.name, upTo);
       return reading;
     });
     for (const { values } of batch) digest = withRow(digest, values);
     tell(table.name, digest.rows);
   }
+  await refuseSkipped(source, table, digest);
   refuseDifference(table, digest, await digestOnPostgres(target, table));
   return digest;
 }
@@ -91,7 +95,8 @@ async function compareAll(
 ): Promise<CopiedTable[]> {
   const compared: CopiedTable[] = [];
   for (const table of tables) {
-    const digest = await digestOnSqlite(source, table, Number.MAX_SAFE_INTEGER, tell);
+    const digest = await digestOnSqlite(source, table, undefined, tell);
+    await refuseSkipped(source, table, digest);
     // What differs was never a copy, or is in use by now.
     if (!isEqual(digest, await digestOnPostgres(target, table))) throw notEmpty;
     compared.push({ name: table.name, ...digest });
@@ -108,15 +113,32 @@ function refuseDifference({ name }: CopyTable, source: Digest, target: Digest): 
   );
 }
 
-/** Of the rows up to one. */
+/** What is compared was read page by page, on both sides of the comparison. */
+async function refuseSkipped(
+  source: Executor,
+  { name }: CopyTable,
+  { rows }: Digest,
+): Promise<void> {
+  const counted = await sql<{ rows: number }>`
+    select count(*) as rows from ${sql.table(name)}
+  `.execute(source);
+  const [there] = counted.rows;
+  if (there?.rows === rows) return;
+  throw new Error(
+    `The table ${name} of the source has ${there?.rows} rows, and ${rows} were read.`,
+  );
+}
+
+/** @param upTo the last row; undefined for all of them */
 async function digestOnSqlite(
   source: Executor,
   table: CopyTable,
-  upTo: number,
+  upTo: number | undefined,
   tell: Tell,
 ): Promise<Digest> {
   let digest = EMPTY;
-  for (let last = 0; last < upTo;) {
+  let last: number | undefined;
+  for (;;) {
     const rows = await readRows(source, table, last, upTo);
     if (rows.length === 0) break;
     for (const { values } of rows) digest = withRow(digest, values);
@@ -126,16 +148,21 @@ async function digestOnSqlite(
   return digest;
 }
 
-/** The next rows, in SQLite's own order. */
+/** The next rows, in SQLite's own order, which begins below zero. */
 async function readRows(
   source: Executor,
   { name, columns }: CopyTable,
-  after: number,
-  upTo = Number.MAX_SAFE_INTEGER,
+  after: number | undefined,
+  upTo?: number,
 ): Promise<Row[]> {
+  const bounds = [
+    ...(after === undefined ? [] : [sql`rowid > ${after}`]),
+    ...(upTo === undefined ? [] : [sql`rowid <= ${upTo}`]),
+  ];
+  const where = bounds.length === 0 ? sql`` : sql`where ${sql.join(bounds, sql` and `)}`;
   const { rows } = await sql<Record<string, unknown>>`
     select rowid as copied_row, ${sql.join(columns.map((column) => sql.ref(column)))}
-    from ${sql.table(name)} where rowid > ${after} and rowid <= ${upTo}
+    from ${sql.table(name)} ${where}
     order by rowid limit ${sql.lit(BATCH)}
   `.execute(source);
   return rows.map((row) => ({

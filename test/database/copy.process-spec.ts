@@ -104,6 +104,9 @@ async function installation(users: number, sessions = 0) {
   `.execute(db);
   await db.deleteFrom('revocations').where('subject', '=', 'b').execute();
   await db.insertInto('attempts').values({ key: 'k', count: 2, ends_at: 5 }).execute();
+  await sql`
+    insert into attempts (rowid, key, count, ends_at) values (-7, 'below', 1, 5), (0, 'zero', 1, 5)
+  `.execute(db);
   await db
     .insertInto('known_addresses')
     .values({ account: 'a', address: 'b', seen_at: 1 })
@@ -163,6 +166,11 @@ describe('Clients of an installation that moves from SQLite to PostgreSQL', () =
       body: new URLSearchParams({ token: revoked }),
     });
     expect(end.status).toBe(200);
+    const made = await call<{ token: string }>(
+      before,
+      '/api-tokens',
+      bearer(tokens.access_token, json({ name: 'moves too' })),
+    );
     const keys = (await call(before, '/.well-known/jwks.json')).text;
 
     expect(await copied(source, target)).toEqual(refused('is in use: stop its servers first'));
@@ -174,11 +182,17 @@ describe('Clients of an installation that moves from SQLite to PostgreSQL', () =
     const secret = readFileSync(secretFile, 'utf8').trim();
     expect(stdout).not.toContain(secret);
 
-    const after = await startServer({ DATABASE_URL: target, KEY_ENCRYPTION_SECRET: secret });
+    const settings = { ...serverEnvironment(target), KEY_ENCRYPTION_SECRET: secret };
+    const verified = await runCli(settings, 'audit', 'verify', '--json');
+    const audit = JSON.parse(verified.stdout) as { rows: number };
+    expect(audit).toMatchObject({ intact: true, unsealed: { rows: 0 } });
+    expect(audit.rows).toBeGreaterThan(3);
+    const after = await startServer(settings);
     const guarded = async (token: string) =>
       (await call(after, '/secure-data', bearer(token))).body['code'] ?? 'ok';
     expect((await call(after, '/.well-known/jwks.json')).text).toBe(keys);
     expect(await guarded(body.access_token)).toBe('ok');
+    expect(await guarded(made.body.token)).toBe('ok');
     expect(await guarded(revoked)).toBe('token_revoked');
     const refreshed = await refresh(after, body.refresh_token);
     expect(refreshed.status).toBe(200);
