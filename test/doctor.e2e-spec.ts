@@ -120,17 +120,30 @@ describe.each(DATABASES)('The doctor finds on %s', (kind) => {
     await app.close();
     const db = connect(url);
 
-    const another = await ofDatabase(url, { KEY_ENCRYPTION_SECRET: OTHER });
-    expect(another).toEqual(['fault key_secret']);
+    const another = () => ofDatabase(url, { KEY_ENCRYPTION_SECRET: OTHER });
+    expect(await another()).toEqual(['fault key_secret']);
 
     const row = { at: Date.now() - 120_000, event: 'user_enabled', actor: 'cli' };
     await db.insertInto('audit').values(row).execute();
     expect(await ofDatabase(url)).toEqual(['warning audit_unsealed']);
 
+    // With JWT_SECRET there are no keys, and the seals are under it all the same.
+    await db.deleteFrom('signing_keys').execute();
+    const seal = { total: 0, at: 1, digests: '', chain: '', secret_id: 'x', mac: '' };
+    await db
+      .insertInto('audit_seals')
+      .values({ id: 1, last_row: 1, ...seal })
+      .execute();
+    expect(await another()).toEqual(['fault key_secret']);
+
     await sql`delete from kysely_migration where name = '005-audit-seals'`.execute(db);
     expect(await ofDatabase(url)).toEqual(['warning migrations_behind']);
     await sql`insert into kysely_migration (name, timestamp) values ('999-x', '')`.execute(db);
     expect(await ofDatabase(url)).toContain('fault migrations_ahead');
+    await sql`update kysely_migration set name = 'unfinished-copy' where name = '999-x'`.execute(
+      db,
+    );
+    expect(await ofDatabase(url)).toEqual(['fault copy_unfinished']);
   });
 
   it('a database that was never used to be behind, or yet to be made', async () => {

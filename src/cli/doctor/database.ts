@@ -1,9 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { sql } from 'kysely';
+import { lastCheckpoint, lastSeal } from '../../audit-seals/seal-store.js';
 import type { Clock } from '../../clock.js';
 import type { Config } from '../../config/config.js';
 import { type Database, isPostgres } from '../../database/database.js';
-import { MIGRATIONS } from '../../database/migrate.js';
+import { MIGRATIONS, UNFINISHED_COPY } from '../../database/migrate.js';
 import { forOperator, openForReading } from '../../database/open.js';
 import { RootSecret } from '../../keys/root-secret.js';
 import { fault, type Finding, ok, warning } from './finding.js';
@@ -29,7 +30,9 @@ export async function examineDatabase(
   const db = await openForReading(config);
   try {
     const findings = await examineMigrations(db);
-    const behind = findings.some(({ level }) => level === 'warning');
+    const behind = findings.some(
+      ({ level, code }) => level === 'warning' || code === 'copy_unfinished',
+    );
     findings.push(...(await examineClock(db, clock)));
     if (behind) return findings;
     if (!faulty.has('KEY_ENCRYPTION_SECRET') && !faulty.has('KEY_ENCRYPTION_SECRET_PREVIOUS')) {
@@ -53,6 +56,15 @@ async function examineMigrations(db: Database): Promise<Finding[]> {
   const done = rows.map(({ name }) => name);
   const ahead = done.filter((name) => !known.includes(name));
   const behind = known.filter((name) => !done.includes(name));
+  if (done.includes(UNFINISHED_COPY)) {
+    return [
+      fault(
+        'copy_unfinished',
+        'the database is half of a copy, on which no server starts',
+        'Run `db copy` again, to its end.',
+      ),
+    ];
+  }
   if (ahead.length > 0) {
     return [
       fault(
@@ -96,17 +108,24 @@ async function examineClock(db: Database, clock: Clock): Promise<Finding[]> {
   return [ok('clock', 'the clocks of the database and of this machine agree')];
 }
 
-/** Whether the secrets that are set are those that the keys are under. */
+/** Whether the secrets that are set are those that the keys and the last seal are under. */
 async function examineKeys(db: Database, config: Config): Promise<Finding[]> {
   const keys = await db.selectFrom('signing_keys').select('secret_id').distinct().execute();
+  const seal = (await lastSeal(db)) ?? (await lastCheckpoint(db));
+  if (seal) keys.push(seal);
   const ours = secrets(config).map((secret) => new RootSecret(secret).id);
   if (keys.every(({ secret_id }) => ours.includes(secret_id))) {
-    return [ok('key_secret', 'the signing keys are under the secrets that are set')];
+    return [
+      ok(
+        'key_secret',
+        'the signing keys and the last seal of the audit are under the secrets that are set',
+      ),
+    ];
   }
   return [
     fault(
       'key_secret',
-      'signing keys are under a key encryption secret that is not set',
+      'signing keys, or the last seal of the audit, are under a key encryption secret that is not set',
       'Set KEY_ENCRYPTION_SECRET, or KEY_ENCRYPTION_SECRET_PREVIOUS, to the one that they were made with.',
     ),
   ];
