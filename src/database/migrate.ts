@@ -5,6 +5,7 @@ import * as auditAttempts from './migrations/002-audit-attempts.js';
 import * as refreshSessions from './migrations/003-refresh-sessions.js';
 import * as apiTokens from './migrations/004-api-tokens-audit-index.js';
 import * as auditSeals from './migrations/005-audit-seals.js';
+import * as indexes from './migrations/006-indexes.js';
 
 /**
  * Every migration, in order. A static list: a bundler keeps it, and no file that happens to lie
@@ -16,6 +17,7 @@ export const MIGRATIONS: Record<string, Migration> = {
   '003-refresh-sessions': refreshSessions,
   '004-api-tokens-audit-index': apiTokens,
   '005-audit-seals': auditSeals,
+  '006-indexes': indexes,
 };
 
 /** The mark of a database that is half of a copy: see `copy-state.ts`. */

@@ -54,19 +54,22 @@ export class Users {
   }
 
   /**
-   * A page of users in the order of their names.
+   * A page of users in the order of their names, by code points.
    * @param after the name that the last page ended with
    * @param search what the names begin with, in any spelling
    */
   async list(limit: number, after = '', search = ''): Promise<User[]> {
     const prefix = canonicalUsername(search);
     if (search !== '' && prefix === undefined) return [];
+    const name = inCodePoints(this.db);
     const rows = await this.db
       .selectFrom('users')
       .select(COLUMNS)
-      .where('canonical_username', '>', canonicalUsername(after) ?? '')
-      .$if(prefix !== undefined, (query) => query.where(beginsWith(this.db, prefix!)))
-      .orderBy('canonical_username')
+      .where(name, '>', canonicalUsername(after) ?? '')
+      .$if(prefix !== undefined, (query) =>
+        query.where(name, '>=', prefix!).where(name, '<', `${prefix!}\u{10ffff}`),
+      )
+      .orderBy(name)
       .limit(limit)
       .execute();
     return rows.map(toUser);
@@ -93,13 +96,11 @@ export class Users {
 }
 
 /**
- * A range in the order of code points, which is SQLite's own: there the index finds it, where a
- * pattern would hold up everybody while it reads every name.
+ * Names in the order of code points, on both databases: what begins with a prefix is a range of
+ * it, which an index finds, where a pattern would have every name read.
  */
-function beginsWith(db: Database, prefix: string) {
-  const name = isPostgres(db) ? sql`canonical_username collate "C"` : sql`canonical_username`;
-  return sql<boolean>`${name} >= ${prefix} and ${name} < ${`${prefix}\u{10ffff}`}`;
-}
+const inCodePoints = (db: Database) =>
+  isPostgres(db) ? sql<string>`canonical_username collate "C"` : sql<string>`canonical_username`;
 
 function toUser(row: {
   id: string;
