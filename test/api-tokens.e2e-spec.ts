@@ -67,6 +67,30 @@ describe.each(DATABASES)('API tokens on %s', (database) => {
     expect((await list(user.token))[0]?.last_used_at).toBe(new Date(app.clock.now()).toISOString());
   });
 
+  it('note them of however many, and of none that has ended', async () => {
+    const user = await newLogin(app);
+    const { token, id: ended } = (await make(user.token)).body;
+    await code(token);
+    await call(app, `/api-tokens/${ended}`, bearer(user.token, { method: 'DELETE' }));
+    const ids = Array.from({ length: 450 }, (_, index) => `many-${user.id}-${index}`);
+    const one = { user_id: user.id, name: 'x', secret_hash: 'x', scopes: '', created_at: 1 };
+    await app.db
+      .insertInto('api_tokens')
+      .values(ids.map((id) => ({ id, ...one })))
+      .execute();
+    const uses = app.nest.get(LastUses, { strict: false });
+    for (const [index, id] of ids.entries()) uses.note(id, 1 + index);
+    await uses.write();
+    const rows = await app.db
+      .selectFrom('api_tokens')
+      .select(['id', 'last_used_at'])
+      .where('user_id', '=', user.id)
+      .execute();
+    expect(new Map(rows.map((row) => [row.id, row.last_used_at]))).toEqual(
+      new Map([...ids.map((id, index) => [id, 1 + index] as const), [ended, null]]),
+    );
+  });
+
   it('ask the database on the first use, and not on the second', async () => {
     const user = await newLogin(app);
     const { body } = await make(user.token);

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import {
   Inject,
   Injectable,
@@ -5,11 +6,15 @@ import {
   type OnModuleDestroy,
   type OnModuleInit,
 } from '@nestjs/common';
-import { Database } from '../database/database.js';
+import { Database, type Executor } from '../database/database.js';
 import { causeOf } from '../database/unavailable.js';
+import { unflushed } from '../database/unflushed.js';
 
 /** Milliseconds. */
 const WRITE_EVERY = 30_000;
+
+/** Tokens that are written in one transaction: on SQLite everybody waits for it. */
+const CHUNK = 200;
 
 /** When each API token was last used: kept, and written together, so that no request waits. */
 @Injectable()
@@ -37,23 +42,31 @@ export class LastUses implements OnModuleInit, OnModuleDestroy {
   /** What cannot be written now is written the next time. */
   async write(): Promise<void> {
     if (this.#noted.size === 0) return;
-    const noted = this.#noted;
+    // In one order in every process: two that write the same rows never wait for each other.
+    const noted = [...this.#noted].sort(([a], [b]) => (a < b ? -1 : 1));
     this.#noted = new Map();
     try {
-      await this.db.transaction().execute(async (trx) => {
-        // In one order in every process: two that write the same rows never wait for each other.
-        for (const [id, at] of [...noted].sort(([a], [b]) => (a < b ? -1 : 1))) {
-          await trx
-            .updateTable('api_tokens')
-            .set({ last_used_at: at })
-            .where('id', '=', id)
-            .where((eb) => eb.or([eb('last_used_at', 'is', null), eb('last_used_at', '<', at)]))
-            .execute();
-        }
-      });
+      while (noted.length > 0) {
+        await unflushed(this.db, (trx) => writeUses(trx, noted.slice(0, CHUNK)));
+        noted.splice(0, CHUNK);
+        // Promises alone would never let a request in: SQLite answers at once.
+        await nextTurn();
+      }
     } catch (error) {
       this.#logger.warn(`The last uses could not be written: ${causeOf(error)}`);
       this.#noted = new Map([...noted, ...this.#noted]);
     }
+  }
+}
+
+async function writeUses(trx: Executor, uses: readonly [id: string, at: number][]): Promise<void> {
+  for (const [id, at] of uses) {
+    await trx
+      .updateTable('api_tokens')
+      .set({ last_used_at: at })
+      .where('id', '=', id)
+      .where('ended_at', 'is', null)
+      .where((eb) => eb.or([eb('last_used_at', 'is', null), eb('last_used_at', '<', at)]))
+      .execute();
   }
 }
