@@ -76,8 +76,11 @@ export class UsersController {
   @RequireRecentLogin('5m')
   @Delete('me')
   @HttpCode(204)
-  async delete(@CurrentUser() { id }: Principal, @Ip() address: string): Promise<void> {
-    await this.account.delete(id, { id, address });
+  async delete(
+    @CurrentUser() { id, sessionId }: SessionPrincipal,
+    @Ip() address: string,
+  ): Promise<void> {
+    await this.account.delete(id, { id, address, sessionId });
   }
 }
 

@@ -8,7 +8,7 @@ import type { Schema } from '../database/schema.js';
 import { conflict, userUnknown } from '../errors.js';
 import type { Revocation } from '../revocation/revocation.js';
 import { Revocations } from '../revocation/revocations.js';
-import { DEFAULT_ROLE, type Role, scopesOf } from '../roles.js';
+import { DEFAULT_ROLE, type Role, type Scope, scopesOf } from '../roles.js';
 import { SessionEnding } from '../sessions/session-ending.js';
 import { type Actor, by, requireActor } from './actor.js';
 import { type UserState, lockUser } from './user-state.js';
@@ -29,7 +29,9 @@ export class Account {
 
   /** Deletes the user and the sessions. @throws not_found; conflict for the last administrator */
   async delete(userId: string, actor: Actor): Promise<void> {
-    await this.#locked(userId, actor, async (trx, user) => {
+    // Everybody may delete their own account, and nobody change what it may do.
+    const scope = actor.id === userId ? undefined : 'admin';
+    await this.#locked(userId, actor, scope, async (trx, user) => {
       await this.#keepAdministrator(trx, user, [], actor);
       const revocations = [
         ...(await this.#revocationsOf(trx, user)),
@@ -61,7 +63,7 @@ export class Account {
    * @throws not_found; conflict for the last administrator
    */
   async change(userId: string, { disabled, roles }: AccountChange, actor: Actor): Promise<void> {
-    await this.#locked(userId, actor, async (trx, user) => {
+    await this.#locked(userId, actor, 'admin', async (trx, user) => {
       const changesState = disabled !== undefined && disabled !== user.disabled;
       if (!changesState && roles === undefined) return [];
       await this.#keepAdministrator(trx, user, disabled ? [] : (roles ?? user.roles), actor);
@@ -85,17 +87,21 @@ export class Account {
     });
   }
 
-  /** The user's row is locked first, then the sessions, then revocations are written. */
+  /**
+   * The user's row is locked first, then the sessions, then revocations are written.
+   * @param scope what the actor still has to have
+   */
   async #locked(
     userId: string,
     actor: Actor,
+    scope: Scope | undefined,
     write: (trx: Transaction<Schema>, user: UserState) => Promise<Revocation[]>,
   ): Promise<void> {
     await this.revocations.transaction(async (trx, revoke) => {
       // Before any row, so that two administrators who remove each other come one after the other.
       if (!isOperator(actor)) await lockAdministrators(trx);
       const user = await lockUser(trx, userId, 'update');
-      await requireActor(trx, actor, 'admin');
+      await requireActor(trx, actor, scope);
       if (user === undefined) throw userUnknown();
       await revoke(await write(trx, user));
     });

@@ -41,33 +41,40 @@ describe('A request that was let in and then had to wait', () => {
     await app.close();
   });
 
-  it.each(['end of the others', 'logout', 'password change'])(
-    'makes no API token after the %s',
-    async (how) => {
-      const user = await register(app);
-      const stolen = (await openSession(app, user)).access_token;
-      const owner = (await openSession(app, user)).access_token;
-      await other.query('begin');
-      await other.query('select 1 from users where id = $1 for update', [user.id]);
-      const ends: Record<string, () => Promise<{ status: number }>> = {
-        'end of the others': () =>
-          call(app, '/sessions/others', bearer(owner, { method: 'DELETE' })),
-        logout: () => call(app, '/logout', bearer(stolen, { method: 'POST' })),
-        'password change': () =>
-          call(
-            app,
-            '/users/me/password',
-            bearer(owner, json({ current_password: PASSWORD, new_password: NEXT_PASSWORD })),
-          ),
-      };
-      const ended = ends[how]!();
-      await sleep(300); // it waits for the row
-      const made = call(app, '/api-tokens', bearer(stolen, json({ name: 'x' })));
-      await sleep(100);
-      await other.query('commit');
-      expect([(await ended).status, (await made).status]).toEqual([204, 401]);
-    },
-  );
+  const ASKED: Record<string, [path: string, init: RequestInit]> = {
+    'makes no API token': ['/api-tokens', json({ name: 'x' })],
+    'deletes no account': ['/users/me', { method: 'DELETE' }],
+  };
+
+  it.each([
+    ['makes no API token', 'end of the others'],
+    ['makes no API token', 'logout'],
+    ['makes no API token', 'password change'],
+    ['deletes no account', 'end of the others'],
+  ])('%s after the %s', async (what, how) => {
+    const user = await register(app);
+    const stolen = (await openSession(app, user)).access_token;
+    const owner = (await openSession(app, user)).access_token;
+    await other.query('begin');
+    await other.query('select 1 from users where id = $1 for update', [user.id]);
+    const ends: Record<string, () => Promise<{ status: number }>> = {
+      'end of the others': () => call(app, '/sessions/others', bearer(owner, { method: 'DELETE' })),
+      logout: () => call(app, '/logout', bearer(stolen, { method: 'POST' })),
+      'password change': () =>
+        call(
+          app,
+          '/users/me/password',
+          bearer(owner, json({ current_password: PASSWORD, new_password: NEXT_PASSWORD })),
+        ),
+    };
+    const ended = ends[how]!();
+    await sleep(300); // it waits for the row
+    const [path, init] = ASKED[what]!;
+    const answer = call(app, path, bearer(stolen, init));
+    await sleep(100);
+    await other.query('commit');
+    expect([(await ended).status, (await answer).status]).toEqual([204, 401]);
+  });
 
   it('does not undo that its administrator was disabled', async () => {
     const [fallen, admin] = [await newAdmin(app), await newAdmin(app)];
