@@ -7,7 +7,7 @@ const RETRY_AFTER = 2;
 /** On whose behalf a hash is computed, so that nobody takes all of the queue. */
 export interface Owner {
   address: string;
-  /** Registrations, which anyone can send, share a quarter of it; what an administrator does does not. */
+  /** Registrations, which anyone can send, share a quarter of it. */
   purpose: 'login' | 'registration' | 'administration';
 }
 
