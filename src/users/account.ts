@@ -11,6 +11,7 @@ import { Revocations } from '../revocation/revocations.js';
 import { DEFAULT_ROLE, type Role, type Scope, scopesOf } from '../roles.js';
 import { SessionEnding } from '../sessions/session-ending.js';
 import { type Actor, by, requireActor } from './actor.js';
+import { recordEnded } from './user-api-tokens.js';
 import { type UserState, lockUser } from './user-state.js';
 
 /**
@@ -33,13 +34,12 @@ export class Account {
     const scope = actor.id === userId ? undefined : 'admin';
     await this.#locked(userId, actor, scope, async (trx, user) => {
       await this.#keepAdministrator(trx, user, [], actor);
-      const revocations = [
-        ...(await this.#revocationsOf(trx, user)),
-        ...(await this.apiTokens.end(trx, userId)),
-      ];
+      const revocations = await this.#revocationsOf(trx, user);
+      const ended = await this.apiTokens.end(trx, userId);
+      await recordEnded(this.audit, trx, ended, userId, actor);
       await trx.deleteFrom('users').where('id', '=', userId).execute();
       await this.audit.record(trx, { event: 'user_deleted', userId, ...by(actor) });
-      return revocations;
+      return [...revocations, ...ended];
     });
   }
 

@@ -7,6 +7,7 @@ import { Revocations } from '../revocation/revocations.js';
 import { SessionEnding } from '../sessions/session-ending.js';
 import { networkOf } from '../throttle/address.js';
 import { Credentials, type Proof } from './credentials.js';
+import { recordEnded } from './user-api-tokens.js';
 
 /** Whose password is changed, and from where. */
 export interface PasswordOwner {
@@ -65,7 +66,11 @@ export class PasswordChange {
       if (user === undefined) throw loginFailed();
       await this.credentials.succeed(trx, proof);
       await revoke(await this.ending.endOthers(trx, userId, sessionId));
-      if (endApiTokens) await revoke(await this.apiTokens.end(trx, userId));
+      if (endApiTokens) {
+        const ended = await this.apiTokens.end(trx, userId);
+        await revoke(ended);
+        await recordEnded(this.audit, trx, ended, userId, { id: userId, address });
+      }
       await trx
         .updateTable('users')
         .set({

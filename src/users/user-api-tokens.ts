@@ -1,7 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { type ApiToken, ApiTokens } from '../api-tokens/api-tokens.js';
 import { Audit } from '../audit/audit.js';
+import type { Executor } from '../database/database.js';
 import { apiTokenUnknown, scopeInvalid, tokenRevoked } from '../errors.js';
+import type { Revocation } from '../revocation/revocation.js';
 import { Revocations } from '../revocation/revocations.js';
 import { type Actor, by, requireActor } from './actor.js';
 import { lockUser } from './user-state.js';
@@ -70,15 +72,26 @@ export class UserApiTokens {
       await lockUser(trx, userId, 'update');
       const ended = await this.apiTokens.end(trx, userId, id);
       await revoke(ended);
-      for (const { subject } of ended) {
-        await this.audit.record(trx, {
-          event: 'api_token_ended',
-          userId,
-          ...by(actor),
-          detail: { api_token: subject },
-        });
-      }
+      await recordEnded(this.audit, trx, ended, userId, actor);
       return ended.length;
+    });
+  }
+}
+
+/** One entry for each API token, whatever it was that ended it. */
+export async function recordEnded(
+  audit: Audit,
+  trx: Executor,
+  ended: readonly Revocation[],
+  userId: string,
+  actor: Actor,
+): Promise<void> {
+  for (const { subject } of ended) {
+    await audit.record(trx, {
+      event: 'api_token_ended',
+      userId,
+      ...by(actor),
+      detail: { api_token: subject },
     });
   }
 }

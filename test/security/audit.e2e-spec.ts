@@ -1,9 +1,29 @@
 import { type RawBuilder, sql } from 'kysely';
+import { Audit } from '../../src/audit/audit.js';
+import { KeyRotation } from '../../src/keys/key-rotation.js';
+import { KeyStore } from '../../src/keys/key-store.js';
+import { RootSecret } from '../../src/keys/root-secret.js';
+import { RootSecrets } from '../../src/keys/root-secrets.js';
 import type { Role } from '../../src/roles.js';
 import { Account } from '../../src/users/account.js';
+import { UserExport } from '../../src/users/export.js';
+import { UserImport } from '../../src/users/import.js';
+import { readUserLine } from '../../src/users/import-line.js';
 import { from, newAddress } from '../support/addresses.js';
 import { startApp, type TestApp } from '../support/app.js';
-import { bearer, call, form, json, logIn, newLogin, newName, PASSWORD } from '../support/client.js';
+import {
+  bearer,
+  call,
+  form,
+  json,
+  logIn,
+  newLogin,
+  newName,
+  openSession,
+  PASSWORD,
+  register,
+  type TokenBody,
+} from '../support/client.js';
 import { type DatabaseKind, DATABASES } from '../support/databases.js';
 import { withOracle } from '../support/oracle.js';
 import { parts } from '../support/tokens.js';
@@ -155,6 +175,119 @@ describe.each(DATABASES)('The audit, on %s,', (database) => {
       call(app, '/users/me', from(address, bearer(token, { method: 'DELETE' }))),
     );
     expect(found).toEqual([entry('user_deleted', id, { address })]);
+  });
+
+  it('tells of API tokens that are made and ended, whatever ends them', async () => {
+    const address = newAddress();
+    const { id, token, password } = await newLogin(app);
+    const send = (path: string, init: RequestInit) =>
+      call<{ id: string }>(app, path, from(address, bearer(token, init)));
+    const remove = (path: string) => send(path, { method: 'DELETE' });
+    const ends: ((made: string) => Promise<{ status: number }>)[] = [
+      (made) => remove(`/api-tokens/${made}`),
+      () => remove('/api-tokens'),
+      () =>
+        send(
+          '/users/me/password',
+          json({ current_password: password, new_password: NEXT, end_api_tokens: true }),
+        ),
+      () => remove('/users/me'),
+    ];
+    const made: string[] = [];
+    const found = await written(async () => {
+      for (const end of ends) {
+        const { body } = await send('/api-tokens', json({ name: 'x', scopes: ['profile'] }));
+        made.push(body.id);
+        expect((await end(body.id)).status).toBe(204);
+      }
+    });
+    const bothOf = (api_token: string | undefined) => [
+      entry('api_token_created', id, { address, detail: { api_token, scopes: ['profile'] } }),
+      entry('api_token_ended', id, { address, detail: { api_token } }),
+    ];
+    const session_id = parts(token).claims['sid'];
+    expect(found).toEqual([
+      ...bothOf(made[0]),
+      ...bothOf(made[1]),
+      ...bothOf(made[2]),
+      entry('authn_password_change', id, { address, session_id }),
+      ...bothOf(made[3]),
+      entry('user_deleted', id, { address }),
+    ]);
+  });
+
+  it('tells of a revoked token, and of sessions that were ended', async () => {
+    const address = newAddress();
+    const user = await register(app);
+    const [one, two, three] = [
+      await openSession(app, user),
+      await openSession(app, user),
+      await openSession(app, user),
+    ];
+    const sid = (session: TokenBody) => parts(session.access_token).claims['sid'];
+    const send = (path: string, init: RequestInit) => call(app, path, from(address, init));
+    const found = await written(async () => {
+      await send('/revoke', form({ token: one.access_token }));
+      await send('/revoke', form({ token: one.access_token }));
+      await send('/logout', bearer(one.access_token, { method: 'POST' }));
+      const remove = bearer(three.access_token, { method: 'DELETE' });
+      await send(`/sessions/${String(sid(two))}`, remove);
+      await send('/sessions/others', remove);
+      await send('/revoke', form({ token: three.refresh_token }));
+    });
+    const ended = (session: TokenBody, more: object = {}) =>
+      entry('session_ended', user.id, { address, session_id: sid(session), ...more });
+    expect(found).toEqual([
+      entry('authn_token_revoked', user.id, { address, session_id: sid(one) }),
+      ended(one),
+      ended(two),
+      ended(three, { detail: { which: 'others' } }),
+      ended(three),
+    ]);
+  });
+
+  it('tells of keys that rotate, and come under a new secret', async () => {
+    const get = <T>(type: new (...args: never[]) => T) => app.nest.get(type, { strict: false });
+    const old = get(RootSecrets).current;
+    const next = new RootSecret('next'.repeat(8));
+    const under = (secrets: RootSecrets) =>
+      new KeyRotation(
+        app.db,
+        app.config,
+        app.clock,
+        new KeyStore(app.db, secrets),
+        new Audit(app.clock),
+      );
+    const { kid } = await app.db
+      .selectFrom('signing_keys')
+      .select('kid')
+      .where('activate_at', 'is', null)
+      .executeTakeFirstOrThrow();
+    const found = await written(async () => {
+      await get(KeyRotation).rotate('cli');
+      await under(new RootSecrets(next, old)).reencrypt('cli');
+      await under(new RootSecrets(old, next)).reencrypt('cli');
+    });
+    const reencrypted = entry('keys_reencrypted', null, { actor: 'cli', detail: { count: 3 } });
+    expect(found).toEqual([
+      entry('key_rotated', null, { actor: 'cli', detail: { kid, signs_in_seconds: 900 } }),
+      reencrypted,
+      reencrypted,
+    ]);
+  });
+
+  it('tells of users who come from elsewhere, and of everybody who looks at the hashes', async () => {
+    const line = { username: newName(), password_hash: `$2b$12$${'a'.repeat(53)}` };
+    const found = await written(async () => {
+      const user = readUserLine(Buffer.from(JSON.stringify(line)));
+      await app.nest.get(UserImport, { strict: false }).import([user], OPERATOR);
+      await app.nest.get(UserExport, { strict: false }).pages(OPERATOR).next();
+    });
+    const by = { actor: 'cli', address: OPERATOR.address };
+    expect(found).toEqual([
+      entry('users_imported', null, { ...by, detail: { count: 1 } }),
+      entry('users_exported', null, by),
+    ]);
   });
 
   const CHANGES: [string, RawBuilder<unknown>][] = [
