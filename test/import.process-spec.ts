@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -81,7 +81,7 @@ it.each(DATABASES)(
       expect.stringMatching(/^line 3: it is not JSON/),
       expect.stringMatching(/^line 4: password_hash must be argon2id, bcrypt, or PBKDF2/),
       'line 5: its username is that of an earlier line',
-      'line 6: its id is that of another user',
+      'line 6: its id is that of an earlier line',
       'line 7: it is longer than 16384 bytes',
       '',
     ]);
@@ -124,7 +124,16 @@ it('lets them log in with the password they have, whatever made its hash', async
 it('changes nobody when it is run again, and nothing at all in a dry run', async () => {
   const { db, imported } = await emptyDatabase('sqlite');
   const all = () => db.selectFrom('users').selectAll().orderBy('id').execute();
-  const path = file(jsonLines(Array.from({ length: 2_500 }, (_, i) => user(`Again-${i}`))));
+  const id = randomUUID();
+  const lines = Array.from({ length: 2_500 }, (_, i) => user(`Again-${i}`, i === 0 ? { id } : {}));
+  const path = file(jsonLines(lines));
+  // Of a line that is far above it.
+  const twice = file(jsonLines([...lines, user('thief', { id })]));
+  expect(await imported(twice, '--dry-run')).toEqual({
+    code: 1,
+    stdout: '2500 would be imported, 0 there already, 1 bad\n',
+    stderr: 'line 2501: its id is that of an earlier line\n',
+  });
   expect((await imported(path, '--dry-run')).stdout).toBe(
     '2500 would be imported, 0 there already, 0 bad\n',
   );
@@ -136,6 +145,11 @@ it('changes nobody when it is run again, and nothing at all in a dry run', async
     code: 0,
     stdout: '0 imported, 2500 there already, 0 bad\n',
     stderr: '',
+  });
+  expect(await imported(file(jsonLines([user('thief', { id })])))).toEqual({
+    code: 1,
+    stdout: '0 imported, 0 there already, 1 bad\n',
+    stderr: 'line 1: its id is that of another user\n',
   });
   expect(await all()).toEqual(before);
   const audit = await db

@@ -17,6 +17,12 @@ export interface ImportOptions extends OutputOptions {
   dryRun?: true;
 }
 
+/** Of the lines so far: a dry run has nothing of them in the database. */
+interface Seen {
+  names: NameSet;
+  ids: NameSet;
+}
+
 /** A line that is not blank: its user, or what is wrong with it. */
 interface Read {
   number: number;
@@ -61,12 +67,12 @@ export async function importUsers(path: string, options: ImportOptions): Promise
 async function* batches(
   stream: AsyncIterable<Buffer>,
 ): AsyncGenerator<{ lines: Read[]; read: number }> {
-  const names = new NameSet();
+  const seen = { names: new NameSet(), ids: new NameSet() };
   let lines: Read[] = [];
   let read = 0;
   for await (const line of linesOf(stream, LONGEST_LINE)) {
     read = line.read;
-    const user = readLine(line, names);
+    const user = readLine(line, seen);
     if (user !== undefined) lines.push({ number: line.number, user });
     if (lines.length < BATCH) continue;
     yield { lines, read };
@@ -76,12 +82,14 @@ async function* batches(
 }
 
 /** Undefined for a blank line. */
-function readLine({ bytes }: Line, names: NameSet): BroughtUser | string | undefined {
+function readLine({ bytes }: Line, { names, ids }: Seen): BroughtUser | string | undefined {
   if (bytes === undefined) return `it is longer than ${LONGEST_LINE} bytes`;
   if (/^\s*$/.test(bytes.toString('latin1'))) return undefined;
   try {
     const user = readUserLine(bytes);
-    return names.add(user.canonicalUsername) ? user : 'its username is that of an earlier line';
+    if (!names.add(user.canonicalUsername)) return 'its username is that of an earlier line';
+    if (user.id !== undefined && !ids.add(user.id)) return 'its id is that of an earlier line';
+    return user;
   } catch (error) {
     if (error instanceof BadLine) return error.message;
     throw error;

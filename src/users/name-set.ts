@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 const FIRST_SIZE = 1 << 16;
 
 /**
- * Which names came by already, in 16 to 32 bytes a name: of each only 64 bits of a hash
+ * Which names, or ids, came by already, in 16 to 32 bytes a name: of each only 64 bits of a hash
  * are kept. Of ten million names two would be taken for one with a probability of one in 350,000.
  */
 export class NameSet {
