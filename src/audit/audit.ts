@@ -19,6 +19,7 @@ export type AuditEvent =
   | 'keys_reencrypted'
   | 'authn_password_change'
   | 'authn_password_change_fail'
+  | 'authn_password_reset'
   | 'authz_change'
   | 'user_created'
   | 'user_disabled'

@@ -57,6 +57,9 @@ function addUserCommands(parent: Command): void {
     .argument('<NAME>')
     .addOption(roleOption())
     .action(async (name: string, options: NewUserOptions) => (await users()).invite(name, options));
+  add(parent, 'reset', 'end the sessions of a user, with a new password as if invited')
+    .argument('<NAME>', ANY_SPELLING)
+    .action(async (name: string, options: OutputOptions) => (await users()).reset(name, options));
   add(parent, 'list', 'show all users').action(async (options: OutputOptions) =>
     (await users()).list(options),
   );
@@ -74,7 +77,7 @@ function addUserCommands(parent: Command): void {
     );
   add(parent, 'import', 'create users from JSON Lines, with the password hashes that they have')
     .argument('<FILE>', '- reads standard input')
-    .option('--dry-run', 'check every line, and write nothing')
+    .option('--dry-run', 'check every line, and import nobody')
     .addHelpText('after', IMPORT_HELP)
     .action(async (file: string, options: ImportOptions) =>
       (await usersImport()).importUsers(file, options),

@@ -1,6 +1,7 @@
 import type { Role } from '../roles.js';
 import { Account } from '../users/account.js';
 import type { Actor } from '../users/actor.js';
+import { PasswordReset } from '../users/password-reset.js';
 import { Registration } from '../users/registration.js';
 import { type User, Users } from '../users/users.js';
 import { type Domain, inDomain } from './context.js';
@@ -28,12 +29,24 @@ export function invite(name: string, options: NewUserOptions): Promise<void> {
   return inDomain(async (domain) => {
     const roles = unique(options.role);
     const { user, password } = await domain.get(Registration).invite(name, roles, ACTOR);
-    const text =
-      `${described(user)}\n` +
-      `One-time password: ${password}\n` +
-      'It opens nothing but POST /users/me/password, where it must be changed within 3 days.';
-    print(options, { ...shown(user), password }, text);
+    printOneTime(options, user, password);
   });
+}
+
+/** For who forgot the password, or let an invitation expire. */
+export function reset(name: string, options: OutputOptions): Promise<void> {
+  return inDomain(async (domain) => {
+    const user = await findUser(domain, name);
+    printOneTime(options, user, await domain.get(PasswordReset).reset(user.id, ACTOR));
+  });
+}
+
+function printOneTime(options: OutputOptions, user: User, password: string): void {
+  const text =
+    `${described(user)}\n` +
+    `One-time password: ${password}\n` +
+    'It opens nothing but POST /users/me/password, where it must be changed within 3 days.';
+  print(options, { ...shown(user), password }, text);
 }
 
 export function list(options: OutputOptions): Promise<void> {

@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { Audit } from '../audit/audit.js';
 import { Clock } from '../clock.js';
@@ -9,11 +9,9 @@ import { DEFAULT_ROLE, type Role } from '../roles.js';
 import { networkOf } from '../throttle/address.js';
 import { Throttle } from '../throttle/throttle.js';
 import { type Actor, requireActor } from './actor.js';
+import { makeOneTimePassword, ONE_TIME_FOR } from './one-time-password.js';
 import { canonicalUsername, USERNAME_RULE } from './username.js';
 import type { User } from './users.js';
-
-/** Milliseconds in which a password that was made for somebody must be changed. */
-const INVITED_FOR = 3 * 86_400_000;
 
 /** Who registers, to the audit. */
 const ANYONE = 'anyone';
@@ -62,8 +60,8 @@ export class Registration {
     roles: readonly Role[],
     actor: Actor,
   ): Promise<{ user: User; password: string }> {
-    const password = randomBytes(15).toString('base64url');
-    const passwordExpiresAt = this.clock.now() + INVITED_FOR;
+    const password = makeOneTimePassword();
+    const passwordExpiresAt = this.clock.now() + ONE_TIME_FOR;
     const user = await this.create({ username, password, roles, passwordExpiresAt }, actor);
     return { user, password };
   }

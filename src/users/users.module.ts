@@ -14,6 +14,7 @@ import { UserImport } from './import.js';
 import { Introspection } from './introspection.js';
 import { Login } from './login.js';
 import { PasswordChange } from './password-change.js';
+import { PasswordReset } from './password-reset.js';
 import { Refreshing } from './refreshing.js';
 import { Registration } from './registration.js';
 import { TokenRevocation } from './token-revocation.js';
@@ -28,6 +29,7 @@ const providers = [
   Login,
   Refreshing,
   PasswordChange,
+  PasswordReset,
   Account,
   UserSessions,
   UserApiTokens,
