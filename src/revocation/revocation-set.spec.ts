@@ -43,7 +43,7 @@ describe('Of two revocations the wider holds, in whichever order they come', () 
     set.add({ kind: 'sub', subject: 'u', gen: first, expiresAt: LATER });
     set.add({ kind: 'sub', subject: 'u', gen: second, expiresAt: LATER });
     expect(set.has(TOKEN)).toBe(true);
-    expect(set.entries().users).toEqual([['u', 4]]);
+    expect(set.entries(NOW).users).toEqual([['u', 4]]);
   });
 
   it.each(['jti', 'sid', 'sub'] as const)('expiries of one %s', (kind) => {
@@ -77,7 +77,7 @@ describe('Pruning', () => {
       set.add({ kind: 'sub', subject: suffix, gen: 9, expiresAt });
     }
     set.prune(NOW);
-    expect(set.entries()).toEqual({
+    expect(set.entries(0)).toEqual({
       sessions: ['next'],
       tokens: ['next'],
       users: [['next', 9]],
