@@ -6,6 +6,7 @@ const e2e = base.projects.find(({ displayName }) => displayName === 'e2e');
 
 export default {
   ...base,
+  testTimeout: 60_000,
   projects: [
     {
       ...e2e,

@@ -1,8 +1,9 @@
 import { existsSync, statSync } from 'node:fs';
 import { Logger } from '@nestjs/common';
-import type { Dialect } from 'kysely';
+import { type Dialect, sql } from 'kysely';
 import type { Config, DatabaseLocation } from '../config/config.js';
 import { Database } from './database.js';
+import { hasLostLog } from './lost-log.js';
 import { migrate } from './migrate.js';
 import { SqliteDialect } from './sqlite.js';
 import { isBusy, isDamaged } from './sqlite-errors.js';
@@ -10,6 +11,8 @@ import { causeOf, isDatabaseUnavailable } from './unavailable.js';
 
 /** A start may wait for the migrations of another process, up to a minute. */
 const MIGRATION_PATIENCE = 60_000;
+/** Bytes; a larger database would keep a start waiting for its check. */
+const MOST_CHECKED = 64 * 1024 * 1024;
 /** One for the keys, one for the revocations. */
 const POLLING_CONNECTIONS = 2;
 
@@ -18,11 +21,12 @@ const POLLING_CONNECTIONS = 2;
  * @throws when it cannot be reached, is not a database, or is newer than this program
  */
 export async function openDatabase({ database }: Config): Promise<Database> {
-  refuseLostDatabase(database);
+  refuseLost(database);
   const migrating = new Database({
     dialect: await dialect(database, { migrationPatience: MIGRATION_PATIENCE }),
   });
   try {
+    await refuseDamaged(migrating, database);
     await migrate(migrating);
   } catch (error) {
     throw forOperator(error, database);
@@ -46,6 +50,7 @@ export async function openForCopy(
   if (!existsSync(source.file) || statSync(source.file).size === 0) {
     throw new Error(`${source.file} is missing or empty: there is nothing to copy.`);
   }
+  refuseLost(source);
   const opened = new Database({ dialect: new SqliteDialect({ ...source, exclusive: true }) });
   try {
     await migrate(opened);
@@ -102,23 +107,48 @@ async function dialect(location: DatabaseLocation, access: Access = {}): Promise
   });
 }
 
-/** A secret without its database is a lost or emptied file, not a first start. */
-function refuseLostDatabase(location: DatabaseLocation): void {
-  if (location.kind === 'postgres' || !existsSync(location.secretFile)) return;
-  if (existsSync(location.file) && statSync(location.file).size > 0) return;
+/**
+ * SQLite makes a new database where there is none, and goes on with less where a part is gone: a
+ * server would start as if nobody had ever registered.
+ */
+function refuseLost(location: DatabaseLocation): void {
+  if (location.kind === 'postgres') return;
+  const { file, secretFile } = location;
+  const isThere = existsSync(file) && statSync(file).size > 0;
+  // A secret without its database is a lost or emptied file, not a first start.
+  if (!isThere && existsSync(secretFile)) {
+    throw new Error(
+      `${file} is missing or empty, but ${secretFile} shows that there was a ` +
+        'database: restore both from a backup, or move the secret away to start anew.',
+    );
+  }
+  if (!isThere || !hasLostLog(file)) return;
   throw new Error(
-    `${location.file} is missing or empty, but ${location.secretFile} shows that there was a ` +
-      'database: restore both from a backup, or move the secret away to start anew.',
+    `${file}-wal is missing or cut short, and the last commits were in it: restore it, restore ` +
+      `the database from a backup, or delete ${file}-shm to go on without them.`,
+  );
+}
+
+/** Looks at every page, so that a damaged one is found now and not by the user whom it is about. */
+async function refuseDamaged(db: Database, location: DatabaseLocation): Promise<void> {
+  if (location.kind === 'postgres' || !existsSync(location.file)) return;
+  if (statSync(location.file).size > MOST_CHECKED) return;
+  const { rows } = await sql<{ quick_check: string }>`pragma quick_check(1)`.execute(db);
+  const [first] = rows;
+  if (first === undefined || first.quick_check === 'ok') return;
+  throw damaged(location.file, first.quick_check.replaceAll(/\s+/g, ' '));
+}
+
+function damaged(file: string, cause: string): Error {
+  return new Error(
+    `${file} is damaged, or not an SQLite database (${cause}): restore it from a backup.`,
   );
 }
 
 /** Which database it is about, and what to do. */
 export function forOperator(error: unknown, location: DatabaseLocation): Error {
   if (location.kind === 'sqlite' && isDamaged(error)) {
-    return new Error(
-      `${location.file} is damaged, or not an SQLite database (${causeOf(error)}): ` +
-        'restore it from a backup.',
-    );
+    return damaged(location.file, causeOf(error));
   }
   if (!isDatabaseUnavailable(error)) return error as Error;
   return new Error(

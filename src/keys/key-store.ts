@@ -1,4 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
+import { checkpoint } from '../database/checkpoint.js';
 import { Database, type Executor } from '../database/database.js';
 import { underLock } from '../database/lock.js';
 import { decrypt, encrypt } from './key-encryption.js';
@@ -57,6 +58,8 @@ export class KeyStore {
       if (await this.#exists(trx, algorithm)) return;
       await this.insert(trx, [active, standby], now);
     });
+    // Without them, others would be made in a database that has lost its log.
+    await checkpoint(this.db);
   }
 
   async insert(executor: Executor, keys: readonly NewKey[], now: number): Promise<void> {

@@ -11,12 +11,15 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { newLogin } from '../support/client.js';
+import { sql } from 'kysely';
+import { migrate } from '../../src/database/migrate.js';
+import { call, logIn, newLogin } from '../support/client.js';
 import { connect, fileOf } from '../support/connection.js';
 import { newDatabase } from '../support/databases.js';
 import {
   KEY_ENCRYPTION_SECRET,
   refusedStart,
+  type ServerProcess,
   serverEnvironment,
   startServer,
 } from '../support/process.js';
@@ -46,6 +49,16 @@ const CASES: Case[] = [
   {
     what: 'a database file that was cut short',
     damage: ({ file }) => truncateSync(file, statSync(file).size / 2),
+    says: /latchkey\.db is damaged, or not an SQLite database \(.+\): restore it from a backup\.$/,
+  },
+  {
+    what: 'a database file of which one page in the middle was overwritten',
+    damage: async ({ url, file }) => {
+      const page = await rootPage(url, 'users');
+      const bytes = readFileSync(file);
+      randomBytes(4096).copy(bytes, (page - 1) * 4096);
+      writeFileSync(file, bytes);
+    },
     says: /latchkey\.db is damaged, or not an SQLite database \(.+\): restore it from a backup\.$/,
   },
   {
@@ -149,6 +162,51 @@ describe('It refuses to start, and says what to do, with', () => {
   });
 });
 
+describe('When the server was killed', () => {
+  const LOST: Pick<Case, 'what' | 'damage'>[] = [
+    { what: 'lost', damage: ({ file }) => rmSync(`${file}-wal`) },
+    { what: 'emptied', damage: ({ file }) => truncateSync(`${file}-wal`, 0) },
+    {
+      what: 'cut short',
+      damage: ({ file }) => truncateSync(`${file}-wal`, statSync(`${file}-wal`).size / 2),
+    },
+  ];
+
+  it.concurrent.each(LOST)(
+    'it refuses to start without the log in which its last commits are: $what',
+    async ({ damage }) => {
+      const copy = await copyOfKilled();
+      await damage(copy);
+      const before = fingerprint(copy);
+      const { code, stderr } = await refusedStart({ DATABASE_URL: copy.url });
+      expect(stderr).toMatch(/^Latchkey cannot start\. [^\n]+\n$/);
+      expect(stderr.trim()).toMatch(
+        /latchkey\.db-wal is missing or cut short, .+: restore .+ or delete .+-shm to go on without/,
+      );
+      expect(code).toBe(1);
+      expect(fingerprint(copy)).toEqual(before);
+      // The operator has decided to go on without them.
+      rmSync(`${copy.file}-shm`);
+      await (await startServer({ DATABASE_URL: copy.url })).kill();
+    },
+  );
+
+  it.concurrent('it has its keys still, though its log and the index of it are gone', async () => {
+    const { url, file } = await copyOfKilled();
+    for (const suffix of ['-wal', '-shm']) rmSync(file + suffix);
+    const server = await startServer({ DATABASE_URL: url });
+    expect(await publishedKids(server)).toEqual((await killed!).kids);
+    await server.kill();
+  });
+
+  it.concurrent('it has everything, if nothing was lost', async () => {
+    const { url } = await copyOfKilled();
+    const server = await startServer({ DATABASE_URL: url });
+    await logIn(server, (await killed!).user);
+    await server.kill();
+  });
+});
+
 describe('A clean stop', () => {
   it('leaves everything in the database file, so that a copy of it and the secret is a backup', async () => {
     const { file, secretFile } = await copyOfUsed();
@@ -163,6 +221,18 @@ describe('A clean stop', () => {
 });
 
 describe('A first start', () => {
+  it('that was killed when it had made the secret, and no keys yet, is made good by the next', async () => {
+    const url = await newDatabase('sqlite');
+    const db = connect(url);
+    await migrate(db);
+    await db.destroy();
+    writeFileSync(secretFileOf(fileOf(url)), `${OTHER_SECRET}\n`, { mode: 0o600 });
+    const server = await startServer({ DATABASE_URL: url });
+    await newLogin(server);
+    expect(readFileSync(secretFileOf(fileOf(url)), 'utf8')).toBe(`${OTHER_SECRET}\n`);
+    await server.kill();
+  });
+
   it('makes a folder, a database and a secret that nobody else can read', async () => {
     const folder = join(mkdtempSync(join(tmpdir(), 'latchkey-test-')), 'a', 'b');
     const file = join(folder, 'latchkey.db');
@@ -192,6 +262,40 @@ async function useOnce(): Promise<string> {
   await newLogin(server);
   await server.kill('SIGTERM');
   return dirname(fileOf(url));
+}
+
+/** Another was killed soon after its first start: what it knows is in its log. */
+let killed: ReturnType<typeof killOne> | undefined;
+
+async function copyOfKilled(): Promise<Copy> {
+  killed ??= killOne();
+  const folder = mkdtempSync(join(tmpdir(), 'latchkey-test-'));
+  cpSync((await killed).folder, folder, { recursive: true, preserveTimestamps: true });
+  const file = join(folder, 'latchkey.db');
+  return { url: `sqlite:${file}`, file, secretFile: secretFileOf(file) };
+}
+
+async function killOne() {
+  const url = await newDatabase('sqlite');
+  const server = await startServer({ DATABASE_URL: url });
+  const user = await newLogin(server);
+  const kids = await publishedKids(server);
+  await server.kill('SIGKILL');
+  return { folder: dirname(fileOf(url)), user, kids };
+}
+
+async function publishedKids(server: ServerProcess): Promise<string[]> {
+  const { body } = await call<{ keys: { kid: string }[] }>(server, '/.well-known/jwks.json');
+  return body.keys.map(({ kid }) => kid).sort();
+}
+
+async function rootPage(url: string, table: string): Promise<number> {
+  const db = connect(url);
+  const { rows } = await sql<{ rootpage: number }>`
+    select rootpage from sqlite_master where name = ${table}
+  `.execute(db);
+  await db.destroy();
+  return rows[0]!.rootpage;
 }
 
 const secretFileOf = (file: string): string => `${file}.key-encryption-secret`;
