@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Insertable } from 'kysely';
 import type { Database } from '../../src/database/database.js';
 import type { RevocationsTable } from '../../src/database/schema.js';
-import { type Answer, bearer, call, newLogin } from '../support/client.js';
+import { type Answer, bearer, call, json, logIn, newLogin, register } from '../support/client.js';
 import { connect } from '../support/connection.js';
 import { DATABASES, newDatabase } from '../support/databases.js';
 import { serverEnvironment, type ServerProcess, startServer } from '../support/process.js';
@@ -86,6 +86,34 @@ describe.each(DATABASES)('A revocation that another process writes, on %s', (kin
     await until(() => code(login.token), 'token_revoked', SOON);
   });
 
+  it('binds for an API token that it remembers, however the token came to its end', async () => {
+    const another = await startServer(serverEnvironment(url));
+    const admin = await register(server);
+    await other.updateTable('users').set({ roles: 'admin' }).where('id', '=', admin.id).execute();
+    const adminToken = await logIn(server, admin);
+    const user = (path: string, init: RequestInit) =>
+      call(server, `/admin/users/${path}`, bearer(adminToken, init));
+    const ends: Record<string, (owner: Owner) => Promise<Answer>> = {
+      'it alone': ({ token, id }) =>
+        call(server, `/api-tokens/${id}`, bearer(token, { method: 'DELETE' })),
+      'all of its owner': ({ token }) =>
+        call(server, '/api-tokens', bearer(token, { method: 'DELETE' })),
+      'its owner, disabled': ({ userId }) => user(userId, json({ disabled: true }, 'PATCH')),
+      'its owner, deleted': ({ userId }) => user(userId, { method: 'DELETE' }),
+    };
+    const worth = async (token: string) => {
+      const { status, body } = await call(another, '/secure-data', bearer(token));
+      return status === 200 ? 'good' : `${status} ${String(body['code'])}`;
+    };
+    for (const [what, end] of Object.entries(ends)) {
+      const owner = await newOwner(server);
+      expect([what, await worth(owner.apiToken)]).toEqual([what, 'good']);
+      expect((await end(owner)).status).toBeLessThan(300);
+      await until(() => worth(owner.apiToken), '401 token_revoked', SOON);
+    }
+    await another.kill();
+  });
+
   if (kind === 'postgres') {
     it('is not missed when its transaction began first and is committed last', async () => {
       const slow = claimed((await newLogin(server)).token);
@@ -106,5 +134,20 @@ describe.each(DATABASES)('A revocation that another process writes, on %s', (kin
     });
   }
 });
+
+/** A new user with an API token, and what ends it. */
+interface Owner {
+  userId: string;
+  token: string;
+  id: string;
+  apiToken: string;
+}
+
+async function newOwner(server: ServerProcess): Promise<Owner> {
+  const { id: userId, token } = await newLogin(server);
+  const init = bearer(token, json({ name: 'any' }));
+  const { body } = await call<{ id: string; token: string }>(server, '/api-tokens', init);
+  return { userId, token, id: body.id, apiToken: body.token };
+}
 
 const claimed = (token: string) => ({ token, ...claimsOf(token) });
