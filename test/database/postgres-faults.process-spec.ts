@@ -1,7 +1,19 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
 import type { Database } from '../../src/database/database.js';
-import { type Answer, bearer, call, form, json, newLogin, newName } from '../support/client.js';
+import {
+  type Answer,
+  bearer,
+  call,
+  form,
+  json,
+  newLogin,
+  newName,
+  openSession,
+  PASSWORD,
+  refresh,
+  register,
+} from '../support/client.js';
 import { connect } from '../support/connection.js';
 import { newDatabase } from '../support/databases.js';
 import { serverEnvironment, type ServerProcess, startServer } from '../support/process.js';
@@ -13,12 +25,14 @@ const STALENESS = 5_000;
 const guarded = async (server: ServerProcess, token: string): Promise<number> =>
   (await call(server, '/secure-data', bearer(token))).status;
 
-const logIn = (server: ServerProcess, { username, password }: Login): Promise<Answer> =>
-  call(server, '/token', form({ username, password }));
+const logIn = (
+  server: ServerProcess,
+  { username, password }: Pick<Login, 'username' | 'password'>,
+): Promise<Answer> => call(server, '/token', form({ username, password }));
 
 type Login = Awaited<ReturnType<typeof newLogin>>;
 
-function expectTryAgain({ status, headers, body }: Answer): void {
+function expectTryAgain({ status, headers, body }: Answer<object>): void {
   expect([status, body]).toMatchObject([
     503,
     { error: 'temporarily_unavailable', code: 'database_unavailable' },
@@ -111,13 +125,61 @@ describe('PostgreSQL', () => {
       });
       const login = await newLogin(server);
       proxy.silence();
-      const waiting = Array.from({ length: 12 }, () => logIn(server, login));
+      // Far more than there are connections.
+      const silentAt = performance.now();
+      const waiting = Array.from({ length: 60 }, async () => {
+        const answer = await logIn(server, login);
+        return { answer, took: performance.now() - silentAt };
+      });
       expect(await guarded(server, login.token)).toBe(200);
-      for (const answer of await Promise.all(waiting)) expectTryAgain(answer);
+      const waited = await Promise.all(waiting);
+      for (const { answer } of waited) expectTryAgain(answer);
+      // Two seconds for a connection, or five for a statement and one for its answer.
+      expect(Math.max(...waited.map(({ took }) => took))).toBeLessThan(8_000);
 
       proxy.restore();
       await until(() => guarded(server, login.token), 200, 7_000);
       await until(async () => (await logIn(server, login)).status, 200, 7_000);
+      await server.kill();
+    },
+  );
+
+  it.concurrent(
+    'may lose the answer to a commit: it is told as a failure, and to try again is safe',
+    async () => {
+      const url = await newDatabase('postgres');
+      const db = connect(url);
+      const proxy = await startProxy(url);
+      const server = await startServer(serverEnvironment(proxy.url));
+      const registration = json({ username: newName(), password: PASSWORD });
+      proxy.loseCommitOf('insert into "users"');
+      expectTryAgain(await call(server, '/users', registration));
+      expect((await call(server, '/users', registration)).status).toBe(409);
+      expect(await db.selectFrom('users').select('id').execute()).toHaveLength(1);
+
+      const user = await register(server);
+      const session = await openSession(server, user);
+      proxy.loseCommitOf('update "sessions"');
+      expectTryAgain(await refresh(server, session.refresh_token));
+      const next = await refresh(server, session.refresh_token);
+      expect(next.status).toBe(200);
+      expect((await refresh(server, next.body.refresh_token)).status).toBe(200);
+
+      const changed = { ...user, password: 'nine slow herons at dawn' };
+      const change = { current_password: user.password, new_password: changed.password };
+      proxy.loseCommitOf('authn_password_change');
+      expectTryAgain(
+        await call(server, '/users/me/password', bearer(next.body.access_token, json(change))),
+      );
+      // It was committed, and not told: the new one it is, and never both or none.
+      expect((await logIn(server, user)).status).toBe(401);
+      expect((await logIn(server, changed)).status).toBe(200);
+
+      const events = await db.selectFrom('audit').select('event').execute();
+      const count = (name: string) => events.filter(({ event }) => event === name).length;
+      expect(count('user_created')).toBe(2);
+      expect(count('authn_password_change')).toBe(1);
+      expect(count('authn_token_reuse')).toBe(0);
       await server.kill();
     },
   );

@@ -7,6 +7,11 @@ export interface Proxy {
   cut: () => void;
   /** Passes nothing on any more, and never says so: as when a machine is gone, or a cable is. */
   silence: () => void;
+  /**
+   * Of the next transaction in which this text is sent, lets the commit through, and ends the
+   * connection when PostgreSQL has answered it, without passing the answer on.
+   */
+  loseCommitOf: (text: string) => void;
   /** Serves new connections again. What was silenced stays silent. */
   restore: () => void;
 }
@@ -19,6 +24,7 @@ export async function startProxy(databaseUrl: string): Promise<Proxy> {
   const target = new URL(databaseUrl);
   const pairs = new Set<[Socket, Socket]>();
   let state: 'open' | 'cut' | 'silent' = 'open';
+  let awaited: string | undefined;
 
   const server = createServer((client) => {
     opened.add(client);
@@ -29,6 +35,17 @@ export async function startProxy(databaseUrl: string): Promise<Proxy> {
     opened.add(upstream);
     upstream.on('error', () => undefined);
     client.pipe(upstream).pipe(client);
+    let marked = false;
+    client.on('data', (chunk: Buffer) => {
+      marked ||= awaited !== undefined && chunk.includes(awaited);
+      if (!marked || !chunk.includes('commit')) return;
+      marked = false;
+      awaited = undefined;
+      upstream
+        .unpipe(client)
+        .once('data', () => client.destroy())
+        .resume();
+    });
     client.on('close', () => upstream.destroy());
     upstream.on('close', () => client.destroy());
     pairs.add([client, upstream]);
@@ -52,6 +69,9 @@ export async function startProxy(databaseUrl: string): Promise<Proxy> {
         upstream.unpipe(client).pause();
       }
       pairs.clear();
+    },
+    loseCommitOf: (text) => {
+      awaited = text;
     },
     restore: () => {
       state = 'open';
