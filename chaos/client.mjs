@@ -20,8 +20,8 @@ export async function call({ url }, path, { headers, ...init } = {}) {
 
 const newAddress = () => `10.${randomInt(256)}.${randomInt(256)}.${randomInt(1, 255)}`;
 
-const json = (body) => ({
-  method: 'POST',
+const json = (body, method = 'POST') => ({
+  method,
   headers: { 'content-type': 'application/json' },
   body: JSON.stringify(body),
 });
@@ -57,6 +57,12 @@ export const changePassword = (server, token) =>
     '/users/me/password',
     bearer(token, json({ current_password: PASSWORD, new_password: NEW_PASSWORD })),
   );
+
+export const deleteAccount = (server, token) =>
+  call(server, '/users/me', bearer(token, { method: 'DELETE' }));
+
+export const disable = (server, adminToken, userId) =>
+  call(server, `/admin/users/${userId}`, bearer(adminToken, json({ disabled: true }, 'PATCH')));
 
 export const revoke = (server, token) => call(server, '/revoke', json({ token }));
 
