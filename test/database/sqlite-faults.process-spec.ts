@@ -1,10 +1,25 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { startApp, type TestApp } from '../support/app.js';
-import { bearer, call, form, json, newLogin, newName, PASSWORD } from '../support/client.js';
-import { connect } from '../support/connection.js';
+import {
+  type Answer,
+  bearer,
+  call,
+  form,
+  json,
+  newLogin,
+  newName,
+  openSession,
+  PASSWORD,
+  refresh,
+  register,
+} from '../support/client.js';
+import { connect, fileOf } from '../support/connection.js';
 import { newDatabase } from '../support/databases.js';
 import { type ServerProcess, startServer } from '../support/process.js';
+import { until } from '../support/until.js';
 
 const registration = () => json({ username: newName(), password: PASSWORD });
 
@@ -112,6 +127,66 @@ describe('A full disk', () => {
     await newLogin(app);
   });
 });
+
+const PRLIMIT = '/usr/bin/prlimit';
+const prlimit = existsSync(PRLIMIT);
+
+describe('A disk that takes no more of a running server', () => {
+  const name = 'is told as a failure that passes, again and again, and nothing is lost or damaged';
+  const why = prlimit ? '' : ' (skipped: it needs prlimit, of util-linux)';
+
+  (prlimit ? it : it.skip)(name + why, async () => {
+    const url = await newDatabase('sqlite');
+    const server = await startServer({ DATABASE_URL: url });
+    const user = await register(server);
+    let session = await openSession(server, user);
+    const refreshed = async () => {
+      const { status, body } = await refresh(server, session.refresh_token);
+      if (status === 200) session = body;
+      return status;
+    };
+    const told = [user.username];
+    const refused: string[] = [];
+    // No byte more, the middle of a transaction, and one of many that are committed together.
+    for (const room of [0, 6_000, 20_000]) {
+      limitFiles(server, statSync(`${fileOf(url)}-wal`).size + room);
+      const answers = await Promise.all(
+        Array.from({ length: 12 }, async () => {
+          const username = newName();
+          const { status } = await call(server, '/users', json({ username, password: PASSWORD }));
+          (status === 201 ? told : refused).push(username);
+          return status;
+        }),
+      );
+      expect(answers).toContain(503);
+      expect(answers.filter((status) => status !== 201 && status !== 503)).toEqual([]);
+      // There is room for a small one, until it is used up.
+      await until(refreshed, 503, 10_000);
+      const { access_token: token } = session;
+      expect(await statusOf(call(server, '/secure-data', bearer(token)))).toBe(200);
+      expect(await statusOf(call(server, '/health/live'))).toBe(200);
+
+      limitFiles(server, 'unlimited');
+      expect(await refreshed()).toBe(200);
+      told.push((await register(server)).username);
+    }
+    const db = connect(url);
+    const users = await db.selectFrom('users').select('username').execute();
+    const names = users.map(({ username }) => username);
+    expect(names).toEqual(expect.arrayContaining(told));
+    expect(names.filter((one) => refused.includes(one))).toEqual([]);
+    const { rows } = await sql<{ integrity_check: string }>`pragma integrity_check`.execute(db);
+    expect(rows).toEqual([{ integrity_check: 'ok' }]);
+    await server.kill();
+  });
+});
+
+/** Lets the process make no file larger, as when the disk is full. Node ignores the signal. */
+function limitFiles({ pid }: ServerProcess, bytes: number | 'unlimited'): void {
+  execFileSync(PRLIMIT, ['--pid', String(pid), `--fsize=${bytes}:unlimited`]);
+}
+
+const statusOf = async (answer: Promise<Answer>): Promise<number> => (await answer).status;
 
 /** Asks all the time, until it is called. @returns the longest answer time, in milliseconds */
 function slowestGuarded(server: ServerProcess, token: string): () => Promise<number> {

@@ -11,6 +11,7 @@ interface Exit {
 }
 
 export interface RunningProcess {
+  pid: number;
   /** What it wrote so far. */
   stdout: () => string;
   stderr: () => string;
@@ -110,6 +111,7 @@ export function spawnCommand(
     });
   });
   return {
+    pid: child.pid!,
     stdout: () => stdout,
     stderr: () => stderr,
     exit,
