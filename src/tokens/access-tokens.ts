@@ -10,7 +10,7 @@ import type { VerificationKey } from '../keys/signing-key.js';
 import { tokensIssued } from '../metrics/metrics.js';
 import { Revocations } from '../revocation/revocations.js';
 import { scopesIn } from '../roles.js';
-import { type AccessTokenClaims, checkClaims, CLIENT_ID, isExpired } from './claims.js';
+import { type AccessTokenClaims, checkClaims, CLIENT_ID, isExpired, LEEWAY } from './claims.js';
 import { decodeSegment, formFault } from './compact-form.js';
 import { invalid, quote, withdrawn } from './fault.js';
 import type { SessionPrincipal } from './principal.js';
@@ -82,7 +82,7 @@ export class AccessTokens {
       client_id: CLIENT_ID,
       iat: issuedAt,
       exp: expiresAt,
-      auth_time: session.authTime,
+      auth_time: authTimeAt(session.authTime, issuedAt),
       jti: randomUUID(),
       sid: session.id,
       scope: scopes.join(' '),
@@ -171,6 +171,14 @@ export class AccessTokens {
  */
 function cacheKey(token: string): string {
   return token.slice(-32);
+}
+
+/**
+ * A login that is in the future, since the clock was set back, was at a time that is not known: such
+ * a token would be refused, and a recent login is not what it may say. All are epoch seconds.
+ */
+function authTimeAt(authTime: number, issuedAt: number): number {
+  return authTime > issuedAt + LEEWAY ? 0 : authTime;
 }
 
 function toPrincipal(claims: AccessTokenClaims): SessionPrincipal {

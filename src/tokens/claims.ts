@@ -25,7 +25,7 @@ export interface AccessTokenClaims {
 export const CLIENT_ID = 'latchkey';
 
 /** Seconds by which two clocks may differ. */
-const LEEWAY = 5;
+export const LEEWAY = 5;
 /** Seconds: no token of ours lives longer, whoever signed it. */
 const MAX_LIFETIME = 86_400;
 const MAX_TEXT = 256;
