@@ -11,6 +11,7 @@ import {
   register,
   type TokenBody,
 } from './support/client.js';
+import { FrozenClock } from './support/clock.js';
 import { DATABASES } from './support/databases.js';
 import { newAdmin, newInvited } from './support/principals.js';
 import { parts } from './support/tokens.js';
@@ -292,6 +293,63 @@ describe.each(DATABASES)('refresh on %s', (database) => {
     await app.advance(0);
     expect((await refresh(app, second.refresh_token)).status).toBe(200);
     await expectOver(first);
+  });
+
+  it('knows no reuse interval that began in the future, when the clock was set back since', async () => {
+    const { refresh_token: first } = await newSession();
+    const { refresh_token: lost } = await newSession();
+    app.clock.step(3600);
+    const { body: second } = await refresh(app, first);
+    const { body: unheard } = await refresh(app, lost);
+    // As long as it is right that it was a moment ago, everyone gets the successor.
+    expect((await refresh(app, lost)).body.refresh_token).toBe(unheard.refresh_token);
+    app.clock.step(-3600);
+    await app.advance(60);
+    // It may be a thief's, or of a client that lost the answer: no successor, and no accusation.
+    await expectOver(lost);
+    expect(await lastEvent()).toMatchObject({
+      event: 'session_use_after_expire',
+      detail: JSON.stringify({ cause: 'clock' }),
+    });
+    const { body: third } = await refresh(app, second.refresh_token);
+    expect(await works(third.access_token)).toBe(true);
+    expect((await refresh(app, unheard.refresh_token)).status).toBe(200);
+  });
+
+  it('takes a token for used again that comes back after it was refused for the clock', async () => {
+    const { refresh_token: first } = await newSession();
+    app.clock.step(3600);
+    const { body: second } = await refresh(app, first);
+    app.clock.step(-3600);
+    await expectOver(first);
+    await expectOver(first);
+    expect((await lastEvent())?.event).toBe('authn_token_reuse');
+    await expectOver(second.refresh_token);
+  });
+
+  it('gives the same successor over a step back that clocks may differ by', async () => {
+    const { refresh_token: first } = await newSession();
+    const { body: second } = await refresh(app, first);
+    app.clock.step(-5);
+    expect((await refresh(app, first)).body.refresh_token).toBe(second.refresh_token);
+    app.clock.step(5);
+  });
+
+  it('goes on after a restart with the clock a day back', async () => {
+    const used = await newSession();
+    const { body: second } = await refresh(app, used.refresh_token);
+    const DATABASE_URL = urlOf(app);
+    const { clock } = app;
+    await app.close();
+    const dayBack = new FrozenClock(clock.now() - DAY * 1000);
+    app = await startApp({ database, clock: dayBack, environment: { DATABASE_URL } });
+    const { status, body: third } = await refresh(app, second.refresh_token);
+    expect([status, third.expires_in]).toEqual([200, 1800]);
+    expect(await works(third.access_token)).toBe(true);
+    const user = { username: used.username, password: PASSWORD };
+    expect(await works((await openSession(app, user)).access_token)).toBe(true);
+    // What was used is two counters back, whatever the time is.
+    await expectOver(used.refresh_token);
   });
 
   const restart = async (environment: Record<string, string>): Promise<TestApp> => {

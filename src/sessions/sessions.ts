@@ -61,6 +61,8 @@ interface NewSession {
   refreshable: boolean;
 }
 
+/** Milliseconds by which two clocks may differ. */
+const CLOCK_DIFFERENCE = 5_000;
 /** Characters. */
 const MAX_USER_AGENT = 256;
 
@@ -135,6 +137,7 @@ export class Sessions {
       (await live
         .where('counter', '=', counter + 1)
         .where('rotated_at', '>=', now - this.config.refreshTokenReuseInterval)
+        .where('rotated_at', '<=', now + CLOCK_DIFFERENCE)
         .executeTakeFirst());
     return row && this.#toSession(row);
   }
@@ -156,6 +159,21 @@ export class Sessions {
       .where('refresh_id', '=', refreshId)
       .$if(lock && isPostgres(executor), (query) => query.forUpdate())
       .executeTakeFirst();
+  }
+
+  /** Whether the clock was set back since its last refresh: how long ago that was is not known. */
+  isAhead({ rotated_at: rotatedAt }: Pick<SessionsTable, 'rotated_at'>): boolean {
+    return rotatedAt > this.clock.now() + CLOCK_DIFFERENCE;
+  }
+
+  /** From then on the token before the valid one is one that was used again. */
+  async endReuseInterval(executor: Executor, id: string): Promise<void> {
+    const rotatedAt = this.clock.now() - this.config.refreshTokenReuseInterval - 1;
+    await executor
+      .updateTable('sessions')
+      .set({ rotated_at: rotatedAt })
+      .where('id', '=', id)
+      .execute();
   }
 
   /** Of a session that is over: its refresh tokens are as good as unknown from then on. */

@@ -122,6 +122,12 @@ export class Refreshing {
     }
     // The clock was set back in between: it is the valid one.
     if (session.counter === counter) return;
+    // A thief must not have the successor for as long as the clock was ahead; a client that lost the
+    // answer is not called one, the first time.
+    if (session.counter === counter + 1 && this.sessions.isAhead(session)) {
+      await this.sessions.endReuseInterval(trx, session.id);
+      return record('session_use_after_expire', { cause: 'clock' });
+    }
     const revocations = await this.ending.end(trx, session.user_id, session.id);
     await revoke(revocations ?? []);
     const detail = {
