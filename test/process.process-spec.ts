@@ -98,6 +98,18 @@ describe('the log', () => {
   });
 });
 
+describe('A process that was told to stop', () => {
+  it('is not ready any more, and alive, so that a load balancer looks away before it closes', async () => {
+    const server = await startServer(await environment());
+    const statusOf = async (path: string) => (await call(server, path)).status;
+    expect(await statusOf('/health/ready')).toBe(200);
+    const ended = server.kill('SIGTERM');
+    while ((await statusOf('/health/ready')) === 200);
+    expect([await statusOf('/health/ready'), await statusOf('/health/live')]).toEqual([503, 200]);
+    expect(await ended).toEqual({ code: 0, signal: null });
+  });
+});
+
 describe.each(['SIGTERM', 'SIGINT'] as const)('%s', (signal) => {
   it('lets the requests in flight finish, and ends the process with 0', async () => {
     // Real parameters: the logins are still being hashed when the signal comes.
