@@ -1,11 +1,12 @@
 // The application as server.js starts it, with one public route more: the protected one unguarded.
 import 'reflect-metadata';
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { Controller, Get, Headers, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { AppModule } from '../dist/app.module.js';
 import { configureApp, createAdapter } from '../dist/app.setup.js';
+import { SealKeys } from '../dist/audit-seals/seal-keys.js';
 import { Public } from '../dist/auth/public.js';
 import { loadConfig, readEnvironment } from '../dist/config/config.js';
 import { createLog, NestLog } from '../dist/http/log.js';
@@ -15,6 +16,7 @@ import { Account } from '../dist/users/account.js';
 import { Users } from '../dist/users/users.js';
 import { AccessTokens } from '../dist/tokens/access-tokens.js';
 import { serve } from './child.mjs';
+import { createUsers, openSessions, writeAudit } from './planting.mjs';
 
 /** Rows that are written at once. */
 const BATCH = 1000;
@@ -74,63 +76,19 @@ async function revokeSessions({ count }) {
   }
 }
 
-/** Fills the database with sessions of users who never log in, beside those that are used. */
-async function openSessions({ count }) {
-  await createUsers({ count: BATCH });
-  const db = app.get(Database, { strict: false });
-  const owners = await db
-    .selectFrom('users')
-    .select('id')
-    .where('username', 'like', 'many-%')
-    .execute();
-  const now = Date.now();
-  for (let written = 0; written < count; written += BATCH) {
-    const rows = owners.map(({ id }) => ({
-      id: randomUUID(),
-      user_id: id,
-      scopes: 'profile',
-      auth_time: now,
-      refresh_id: randomBytes(16).toString('hex'),
-      counter: 0,
-      rotated_at: now,
-      idle_expires_at: now + 86_400_000,
-      expires_at: now + 86_400_000,
-      access_expires_at: now,
-      ended_at: null,
-      address: '127.0.0.1',
-      user_agent: 'bench',
-    }));
-    await db.insertInto('sessions').values(rows).execute();
-  }
-}
-
-/** Fills the database with users who never log in, `many-0000000` and so on. */
-async function createUsers({ count }) {
-  const db = app.get(Database, { strict: false });
-  for (let written = 0; written < count; written += BATCH) {
-    const rows = Array.from({ length: BATCH }, (_, index) => {
-      const username = `many-${String(written + index).padStart(7, '0')}`;
-      return {
-        id: randomUUID(),
-        username,
-        canonical_username: username,
-        password_hash: '',
-        password_version: 1,
-        gen: 1,
-        roles: 'user',
-        created_at: Date.now(),
-        disabled_at: null,
-        password_expires_at: null,
-      };
-    });
-    await db.insertInto('users').values(rows).execute();
-  }
-}
-
 async function makeAdministrator({ username }) {
   const { id } = await app.get(Users, { strict: false }).findByUsername(username);
   await app.get(Account, { strict: false }).setRoles(id, ['admin'], { id: 'cli' });
 }
 
-const answers = { issueTokens, revokeSessions, openSessions, createUsers, makeAdministrator };
+const db = app.get(Database, { strict: false });
+const key = app.get(SealKeys, { strict: false }).current;
+const answers = {
+  issueTokens,
+  revokeSessions,
+  makeAdministrator,
+  createUsers: (what) => createUsers(db, what),
+  openSessions: (what) => openSessions(db, what),
+  writeAudit: (what) => writeAudit(db, { ...what, key }),
+};
 serve(answers, { url: `http://127.0.0.1:${app.getHttpServer().address().port}` });

@@ -68,6 +68,28 @@ export async function startServer(environment) {
   }
 }
 
+/**
+ * Runs a command of the built command line as an operator does, on every core.
+ * @returns the seconds that it `took`, and the MiB that it held at most
+ */
+export async function runCommand(parameters, environment) {
+  const from = performance.now();
+  const cli = join(import.meta.dirname, '../dist/cli.js');
+  const child = launch(cli, EVERY_CORE, environment, 'ignore', parameters);
+  let peak = 0;
+  const sampling = setInterval(() => (peak = Math.max(peak, peakMemory(child.pid))), 20);
+  const code = await new Promise((resolve) => {
+    child.once('exit', (status) => {
+      clearInterval(sampling);
+      resolve(status);
+    });
+  });
+  const took = (performance.now() - from) / 1000;
+  const command = parameters.slice(0, 2).join(' ');
+  if (code !== 0) throw new Error(`${command} ended with ${code}\n${child.said}`);
+  return { took, peak };
+}
+
 function freePort() {
   return new Promise((resolve) => {
     const server = createServer().listen(0, '127.0.0.1', () => {
@@ -77,8 +99,8 @@ function freePort() {
   });
 }
 
-function launch(file, core, environment, channel) {
-  const command = [process.execPath, file];
+function launch(file, core, environment, channel, parameters = []) {
+  const command = [process.execPath, file, ...parameters];
   if (core !== undefined) command.unshift('taskset', '-c', String(core));
   const child = spawn(command[0], command.slice(1), {
     cwd: directory,
@@ -102,10 +124,15 @@ function end(child) {
 }
 
 /** MiB of memory that a process holds. */
-export function residentMemory(pid) {
+export const residentMemory = (pid) => memoryOf(pid, 'VmRSS');
+
+/** MiB that it has held at most; where the system does not tell, those that it holds now. */
+const peakMemory = (pid) => memoryOf(pid, 'VmHWM');
+
+function memoryOf(pid, name) {
   try {
     const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)[1]) / 1024;
+    return Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)[1]) / 1024;
   } catch {
     return Number(execFileSync('ps', ['-o', 'rss=', '-p', String(pid)])) / 1024;
   }
@@ -142,4 +169,3 @@ process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
   rmSync(directory, { recursive: true, force: true });
 });
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(130));

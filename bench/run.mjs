@@ -6,7 +6,9 @@
 //
 // --quick takes fewer and shorter rounds; --check ends with 1 when a target is missed. Names of
 // figures (requests, logins, flood, ...) measure these alone.
+import { stopPostgres } from '../chaos/postgres.mjs';
 import { accounts, oneToken } from './accounts.mjs';
+import { auditing, copying, importing } from './command-figures.mjs';
 import * as measure from './figures.mjs';
 import { listing } from './listing.mjs';
 import * as sessions from './session-figures.mjs';
@@ -20,6 +22,10 @@ const plan = quick
       revocations: 20_000,
       sessions: 50_000,
       users: 50_000,
+      imported: 20_000,
+      auditRows: 50_000,
+      copiedUsers: 10_000,
+      copiedSessions: 100_000,
       rounds: 2,
       seconds: 0.8,
       loginSeconds: 1.5,
@@ -31,6 +37,10 @@ const plan = quick
       revocations: 100_000,
       sessions: 1_000_000,
       users: 1_000_000,
+      imported: 100_000,
+      auditRows: 1_000_000,
+      copiedUsers: 100_000,
+      copiedSessions: 1_000_000,
       rounds: 7,
       seconds: 1.5,
       loginSeconds: 3,
@@ -38,6 +48,10 @@ const plan = quick
       memorySeconds: 12,
       starts: 5,
     };
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+  process.once(signal, () => void stopPostgres().finally(() => process.exit(130)));
+}
 
 const began = performance.now();
 /** One line a step, on standard error: the table alone goes to standard output. */
@@ -49,6 +63,7 @@ function progress(text) {
 progress('starting the servers');
 const settings = {
   ISSUER: 'http://localhost:3000',
+  KEY_ENCRYPTION_SECRET: 'mX4hT9wQ2cVb7kLr5nZp8sJd3fGy6aEu1oRiWxKtNqM',
   DATABASE_URL: `sqlite:${directory}/es256.db`,
 };
 const servers = {
@@ -79,6 +94,9 @@ const figures = [
   sessions.refreshes,
   sessions.manySessions,
   listing,
+  importing,
+  auditing,
+  copying,
 ];
 const named = process.argv.slice(2).filter((argument) => !argument.startsWith('-'));
 const rows = [];
@@ -88,6 +106,7 @@ try {
   }
   progress('done\n');
 } finally {
+  await stopPostgres();
   print(rows);
 }
 console.log(`\n${machine()}`);

@@ -7,6 +7,8 @@ import { median, ratio, spread } from './table.mjs';
 const CONNECTIONS = 50;
 /** Refreshes at the same time: enough that the server is never idle. */
 const REFRESHING = 16;
+/** Who has the sessions that are only there. */
+const OWNERS = 1000;
 
 /** The protected route with many revocations in memory, against the same with none. */
 export async function revocations({ servers, token, settings, plan, progress }) {
@@ -105,7 +107,7 @@ export async function manySessions({ servers, users, settings, plan, progress })
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ username: first[0], password: first[1] }),
     });
-    await server.ask('openSessions', { count });
+    await server.ask('openSessions', { count, users: OWNERS });
     return { server, tokens: await refreshTokens(server, { list: [first] }, 1) };
   }
 }

@@ -1,9 +1,8 @@
 // New databases of both kinds, and what stands in them.
-import { randomBytes } from 'node:crypto';
 import { mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from '@photostructure/sqlite';
-import { connect, postgresUrl } from './postgres.mjs';
+import { connect, newPostgres } from './postgres.mjs';
 import { directory } from './processes.mjs';
 
 export const DATABASES = ['sqlite', 'postgres'];
@@ -12,10 +11,7 @@ export const DATABASES = ['sqlite', 'postgres'];
 export async function newDatabase(kind) {
   if (kind === 'sqlite')
     return `sqlite:${join(mkdtempSync(join(directory, 'db-')), 'latchkey.db')}`;
-  const server = await postgresUrl();
-  const name = `chaos_${randomBytes(6).toString('hex')}`;
-  await query(`${server}/postgres`, `create database ${name}`);
-  return `${server}/${name}`;
+  return newPostgres();
 }
 
 /** Reads beside the server, as another process. @returns the rows */

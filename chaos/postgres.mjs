@@ -10,8 +10,18 @@ import pg from 'pg';
 let server;
 let url;
 
+/** The URL of a new, empty database. */
+export async function newPostgres() {
+  const address = await postgresUrl();
+  const name = `latchkey_${randomBytes(6).toString('hex')}`;
+  const client = await connect(`${address}/postgres`);
+  await client.query(`create database ${name}`);
+  await client.end();
+  return `${address}/${name}`;
+}
+
 /** The URL of the server, without a database; it is started by the first who asks. */
-export async function postgresUrl() {
+async function postgresUrl() {
   if (server !== undefined) return url;
   const port = await freePort();
   server = new EmbeddedPostgres({
