@@ -10,7 +10,9 @@ import { parseArgs } from 'node:util';
 import { stopPostgres } from './postgres.mjs';
 import { cutConnections } from './scenarios/cut-connections.mjs';
 import { keyRotation } from './scenarios/key-rotation.mjs';
+import { killCopy } from './scenarios/kill-copy.mjs';
 import { killDuringRotation } from './scenarios/kill-during-rotation.mjs';
+import { killImport } from './scenarios/kill-import.mjs';
 import { killUnderLoad } from './scenarios/kill-under-load.mjs';
 import { loginRaces } from './scenarios/login-races.mjs';
 import { postgresRestart } from './scenarios/postgres-restart.mjs';
@@ -25,6 +27,8 @@ const SCENARIOS = {
   'login-races': loginRaces,
   'kill-under-load': killUnderLoad,
   'kill-during-rotation': killDuringRotation,
+  'kill-import': killImport,
+  'kill-copy': killCopy,
   'revoked-elsewhere': revokedElsewhere,
   'key-rotation': keyRotation,
   'postgres-restart': postgresRestart,
