@@ -1,10 +1,12 @@
 import type { DatabaseSyncInstance } from '@photostructure/sqlite';
 import { databaseUnavailable } from './unavailable.js';
 
+type Prepared = ReturnType<DatabaseSyncInstance['prepare']>;
+
 interface Statement {
-  prepared: ReturnType<DatabaseSyncInstance['prepare']>;
-  /** Statements with result columns are read to their end, `returning` included. */
-  hasRows: boolean;
+  prepared: Prepared;
+  /** The result's. Statements that have any are read to their end, `returning` included. */
+  columns: readonly string[];
 }
 
 interface Outcome {
@@ -29,9 +31,13 @@ export class SqliteFile {
   /** @throws SQLite's own errors */
   run(sql: string, parameters: readonly unknown[] = []): Outcome {
     try {
-      const { prepared, hasRows } = this.#statements.get(sql) ?? this.#prepare(sql);
+      const { prepared, columns } = this.#statements.get(sql) ?? this.#prepare(sql);
       const values = parameters.map(refuseObjects);
-      return hasRows ? { rows: prepared.all(...values) } : { rows: [], ...prepared.run(...values) };
+      if (columns.length === 0) return { rows: [], ...prepared.run(...values) };
+      const rows = prepared.all(...values) as unknown[][];
+      // A migration of another process may have added one meanwhile, and `select *` reads it.
+      const names = rows[0]?.length === columns.length ? columns : namesOf(prepared);
+      return { rows: rows.map((row) => named(names, row)) };
     } catch (error) {
       this.fault = error;
       throw error;
@@ -41,13 +47,23 @@ export class SqliteFile {
   /** Keeps what was prepared: the queries of this program are few and always the same. */
   #prepare(sql: string): Statement {
     const prepared = this.db.prepare(sql);
-    const statement = { prepared, hasRows: prepared.columns().length > 0 };
+    // The driver makes an array in two thirds of the time that an object takes.
+    prepared.setReturnArrays(true);
+    const statement = { prepared, columns: namesOf(prepared) };
     // Most pragmas act when they are prepared, and then never again.
     if (sql.startsWith('pragma')) return statement;
     if (this.#statements.size >= 200) this.#statements.clear();
     this.#statements.set(sql, statement);
     return statement;
   }
+}
+
+const namesOf = (prepared: Prepared): string[] => prepared.columns().map(({ name }) => name);
+
+function named(names: readonly string[], values: readonly unknown[]): Record<string, unknown> {
+  const row: Record<string, unknown> = {};
+  for (let i = 0; i < names.length; i++) row[names[i]!] = values[i];
+  return row;
 }
 
 /** `node:sqlite` takes an object as a set of named parameters, and silently binds nothing. */

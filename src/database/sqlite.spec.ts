@@ -43,6 +43,16 @@ describe('Opening', () => {
   });
 });
 
+it('A query finds a column that came since it was asked first, as a migration adds one', async () => {
+  await sql`insert into numbers (n) values (1)`.execute(db);
+  const all = async () => (await sql`select * from numbers`.execute(db)).rows;
+  expect(await all()).toEqual([{ n: 1, name: null }]);
+  const other = new DatabaseSync(file);
+  other.exec("alter table numbers add column kind text default 'odd'");
+  other.close();
+  expect(await all()).toEqual([{ n: 1, name: null, kind: 'odd' }]);
+});
+
 describe('A parameter', () => {
   it.each([
     ['a text', 'Ωmega'],
