@@ -116,6 +116,7 @@ export class Keyring implements OnModuleInit, OnModuleDestroy {
 
   /** Reads the keys now; a failure is logged, and the keys of before are kept until they are stale. */
   async reload(): Promise<void> {
+    if (this.#shared.length > 0) return; // the stored ones have no say
     try {
       await this.#load();
       if (this.#failing) this.#logger.log('The signing keys are read again');
