@@ -16,7 +16,11 @@ import { useHostCheck } from './http/host-check.js';
 import { useRequestLog } from './http/request-log.js';
 import { useRequestMetrics } from './http/request-metrics.js';
 import { collectProcessMetrics } from './metrics/metrics.js';
-import { securityHeaders, useSecurityHeaders } from './http/security-headers.js';
+import {
+  securityHeaders,
+  usePreflightHeaders,
+  useSecurityHeaders,
+} from './http/security-headers.js';
 import { useValidation } from './http/validation.js';
 
 const errors = new ErrorFilter();
@@ -71,6 +75,7 @@ export async function configureApp(app: NestFastifyApplication, log: Logger): Pr
       methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'], // three of them by default
       maxAge: 600,
     });
+    usePreflightHeaders(fastify, config.issuer);
   }
   useValidation(app);
   app.useGlobalFilters(errors);

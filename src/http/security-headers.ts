@@ -27,3 +27,12 @@ export function useSecurityHeaders(fastify: FastifyInstance, issuer: string): vo
     done();
   });
 }
+
+/** Nest answers a preflight before any hook of ours has run: it gets them on its way out. */
+export function usePreflightHeaders(fastify: FastifyInstance, issuer: string): void {
+  const headers = securityHeaders(issuer);
+  fastify.addHook('onSend', (request, reply, _payload, done) => {
+    if (!reply.hasHeader('x-request-id')) reply.headers(headers).header('x-request-id', request.id);
+    done();
+  });
+}
