@@ -11,6 +11,7 @@ import {
   newName,
   PASSWORD,
   register,
+  send,
 } from './support/client.js';
 import { rawHttp } from './support/raw-http.js';
 
@@ -46,7 +47,7 @@ describe('an error', () => {
     ['413', () => call(app, '/users', json({ username: 'a'.repeat(20_000) })), 413],
     ['415', () => call(app, '/users', form({ username: 'a' })), 415],
     ['a bad URL', () => call(app, '/users/%zz'), 400],
-    ['500', () => call(app, '/broken'), 500],
+    ['500', () => send(app, '/broken'), 500],
   ])('of status %s has the one shape and every security header', async (_, ask, status) => {
     const answer = await ask();
     expect(answer.status).toBe(status);
@@ -64,7 +65,7 @@ describe('an error', () => {
   });
 
   it('of the server’s own tells a request id, and the log tells the rest', async () => {
-    const { body, headers } = await call(app, '/broken');
+    const { body, headers } = await send(app, '/broken');
     expect(Object.keys(body).sort()).toEqual(['code', 'error', 'error_description', 'request_id']);
     expect(body['request_id']).toBe(headers.get('x-request-id'));
     expect(app.log()).toContain(body['request_id']);

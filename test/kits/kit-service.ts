@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import ts from 'typescript';
-import { type Answer, bearer, call } from '../support/client.js';
+import { type Answer, bearer, send } from '../support/client.js';
 import { type RunningProcess, spawnCommand, spawnNode } from '../support/process.js';
 
 export const LANGUAGES = ['typescript', 'python'] as const;
@@ -41,7 +41,7 @@ export async function startKit(language: Language, issuer: string): Promise<KitS
       throw new Error(`The ${language} service did not start: ${service.stderr()}`);
     }
   }
-  const answer = (token: string) => call<{ user?: string }>({ url }, '/orders', bearer(token));
+  const answer = (token: string) => send<{ user?: string }>({ url }, '/orders', bearer(token));
   return { ...service, url, answer, status: async (token) => (await answer(token)).status };
 }
 

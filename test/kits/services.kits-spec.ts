@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { bearer, call, form, PASSWORD, register, type TokenBody } from '../support/client.js';
+import { bearer, call, form, PASSWORD, register, send, type TokenBody } from '../support/client.js';
 import { connect } from '../support/connection.js';
 import { newDatabase } from '../support/databases.js';
 import { serverEnvironment, type ServerProcess, startServer } from '../support/process.js';
@@ -70,7 +70,7 @@ describe.each(LANGUAGES)('A %s service beside a real Latchkey', (language) => {
     ['no header', {}],
     ['another scheme', { authorization: 'Basic eDp5' }],
   ])('asks for a token where there is none: %s', async (_name, headers) => {
-    const { status, headers: answered } = await call(service, '/orders', { headers });
+    const { status, headers: answered } = await send(service, '/orders', { headers });
     expect([status, answered.get('www-authenticate')]).toEqual([401, 'Bearer']);
   });
 

@@ -22,6 +22,7 @@ import {
   openSession,
   PASSWORD,
   register,
+  send,
   type TokenBody,
 } from '../support/client.js';
 import { type DatabaseKind, DATABASES } from '../support/databases.js';
@@ -312,6 +313,7 @@ describe.each(DATABASES)('The audit, on %s,', (database) => {
 
   describe('is written with what it tells, or neither is:', () => {
     beforeAll(() => refuseAuditRows(app, database));
+    afterAll(() => allowAuditRows(app, database));
 
     const state = async () => ({
       users: await app.db.selectFrom('users').selectAll().orderBy('id').execute(),
@@ -322,18 +324,18 @@ describe.each(DATABASES)('The audit, on %s,', (database) => {
 
     type User = Awaited<ReturnType<typeof newLogin>>;
     const post = (user: User, path: string, body: object) =>
-      call(app, path, bearer(user.token, json(body)));
+      send(app, path, bearer(user.token, json(body)));
     const roles: Role[] = ['admin'];
     let disabled: string;
     const ACTIONS: [string, (user: User) => Promise<unknown>][] = [
       [
         'registration',
-        () => call(app, '/users', json({ username: newName(), password: PASSWORD })),
+        () => send(app, '/users', json({ username: newName(), password: PASSWORD })),
       ],
-      ['login', ({ username, password }) => call(app, '/token', form({ username, password }))],
+      ['login', ({ username, password }) => send(app, '/token', form({ username, password }))],
       [
         'failed login',
-        ({ username }) => call(app, '/token', form({ username, password: 'wrong' })),
+        ({ username }) => send(app, '/token', form({ username, password: 'wrong' })),
       ],
       [
         'password change',
@@ -343,7 +345,7 @@ describe.each(DATABASES)('The audit, on %s,', (database) => {
             new_password: NEXT,
           }),
       ],
-      ['deletion', ({ token }) => call(app, '/users/me', bearer(token, { method: 'DELETE' }))],
+      ['deletion', ({ token }) => send(app, '/users/me', bearer(token, { method: 'DELETE' }))],
       ['disabling', ({ id }) => account.disable(id, OPERATOR).catch(() => ({ status: 500 }))],
       ['enabling', () => account.enable(disabled, OPERATOR).catch(() => ({ status: 500 }))],
       ['roles', ({ id }) => account.setRoles(id, roles, OPERATOR).catch(() => ({ status: 500 }))],

@@ -9,8 +9,11 @@ import { Database } from '../../src/database/database.js';
 import { createLogger, NestLog } from '../../src/http/log.js';
 import { Keyring } from '../../src/keys/keyring.js';
 import { Revocations } from '../../src/revocation/revocations.js';
+import { expectAlive } from './alive.js';
 import { FrozenClock } from './clock.js';
 import { type DatabaseKind, newDatabase } from './databases.js';
+import { expectKept } from './kept.js';
+import { secretsOf, watch } from './watch.js';
 
 const ISSUER = 'http://localhost:3000';
 
@@ -38,6 +41,7 @@ export interface TestApp {
   advance: (seconds: number) => Promise<void>;
   /** Everything that was logged, as text. */
   log: () => string;
+  /** Looks that it is alive, and that it kept all secrets; then ends it. */
   close: () => Promise<void>;
 }
 
@@ -48,6 +52,8 @@ interface Options {
   clock?: FrozenClock;
   /** Further modules or controllers under test, beside the application's own. */
   module?: { imports?: never[]; controllers?: (new (...args: never[]) => unknown)[] };
+  /** The test takes from it what it lives by, so that it cannot be alive at the end. */
+  broken?: boolean;
 }
 
 /** The `DATABASE_URL` of an application, for the one that comes after it. */
@@ -55,10 +61,12 @@ export function urlOf({ config: { database } }: TestApp): string {
   return database.kind === 'sqlite' ? `sqlite:${database.file}` : database.url;
 }
 
-const open = new Set<NestFastifyApplication>();
+const open = new Set<TestApp>();
 
 // Whatever a test that failed left behind would keep the run from ending.
-afterAll(() => Promise.all([...open].map((nest) => nest.close())));
+afterAll(async () => {
+  for (const app of open) await app.close();
+});
 
 /** Boots the real application on a port of its own. Only the clock is not the real one. */
 export async function startApp(options: Options = {}): Promise<TestApp> {
@@ -101,10 +109,14 @@ export async function startApp(options: Options = {}): Promise<TestApp> {
     });
   await configureApp(nest, logger);
   await nest.listen(0, '127.0.0.1');
-  open.add(nest);
   const { port } = nest.getHttpServer().address() as { port: number };
-  return {
-    url: `http://127.0.0.1:${port}`,
+  const url = `http://127.0.0.1:${port}`;
+  watch(url, {
+    config,
+    own: (module.controllers ?? []).map((one) => `/${Reflect.getMetadata('path', one)}`),
+  });
+  const app: TestApp = {
+    url,
     nest,
     config,
     clock,
@@ -116,9 +128,22 @@ export async function startApp(options: Options = {}): Promise<TestApp> {
       await nest.get(Revocations, { strict: false }).refresh();
     },
     log: () => lines.join(''),
-    close: () => {
-      open.delete(nest);
-      return nest.close();
+    close: async () => {
+      if (!open.delete(app)) return;
+      try {
+        if (!options.broken) await expectSoundEnd(app);
+      } finally {
+        await nest.close();
+      }
     },
   };
+  open.add(app);
+  return app;
+}
+
+/** What must be true of an application whatever a test did to it. */
+async function expectSoundEnd(app: TestApp): Promise<void> {
+  await app.advance(0); // a clock that was moved makes stale what was not read since
+  await expectAlive(app);
+  await expectKept(app, secretsOf(app.url));
 }

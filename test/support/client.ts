@@ -1,23 +1,43 @@
 import { randomBytes } from 'node:crypto';
-import type { TestApp } from './app.js';
+import type { Answer } from './answer.js';
+import { whileInFlight } from './in-flight.js';
+import { expectSound } from './sound-answer.js';
+import { noteReceived, noteSent, watchOf } from './watch.js';
 
 export const PASSWORD = 'quiet river under seven moons';
 
-export interface Answer<Body = Record<string, unknown>> {
-  status: number;
-  headers: Headers;
-  body: Body;
-  text: string;
-}
+export type { Answer };
 
-/** One request; the body is read as JSON where it is JSON. */
+/** Whatever listens at an address: an application of the test, or a process. */
+type Service = { url: string };
+
+/**
+ * One request to the service: its answer is held against the contract of every answer, and its
+ * secrets are noted, to be searched for when the service is closed.
+ */
 export async function call<Body = Record<string, unknown>>(
-  { url }: Pick<TestApp, 'url'>,
+  { url }: Service,
   path: string,
   init: RequestInit = {},
 ): Promise<Answer<Body>> {
-  const response = await fetch(url + path, { redirect: 'manual', ...init });
-  const text = await response.text();
+  const watch = watchOf(url);
+  noteSent(watch, init);
+  const answer = await send<Body>({ url }, path, init);
+  noteReceived(watch, answer);
+  expectSound({ method: init.method ?? 'GET', path, init }, answer, watch);
+  return answer;
+}
+
+/** One request that nothing is expected of: to another service, or to what is broken on purpose. */
+export async function send<Body = Record<string, unknown>>(
+  { url }: Service,
+  path: string,
+  init: RequestInit = {},
+): Promise<Answer<Body>> {
+  const [response, text] = await whileInFlight(async () => {
+    const response = await fetch(url + path, { redirect: 'manual', ...init });
+    return [response, await response.text()] as const;
+  });
   const isJson = response.headers.get('content-type')?.startsWith('application/json') ?? false;
   const body = (isJson && text !== '' ? JSON.parse(text) : {}) as Body;
   return { status: response.status, headers: response.headers, body, text };
@@ -57,7 +77,7 @@ export const newName = (): string => `user-${randomBytes(5).toString('hex')}`;
 
 /** Registers a user of a name of its own. */
 export async function register(
-  app: Pick<TestApp, 'url'>,
+  app: Service,
   username = newName(),
   password = PASSWORD,
 ): Promise<{ id: string; username: string; password: string }> {
@@ -72,7 +92,7 @@ export async function register(
 
 /** Logs in as a user that exists. @returns the whole answer of the token endpoint */
 export async function openSession(
-  app: Pick<TestApp, 'url'>,
+  app: Service,
   { username, password }: { username: string; password: string },
 ): Promise<TokenBody> {
   const { status, body, text } = await call<TokenBody>(app, '/token', form({ username, password }));
@@ -82,7 +102,7 @@ export async function openSession(
 
 /** Logs in as a user that exists. @returns the access token */
 export async function logIn(
-  app: Pick<TestApp, 'url'>,
+  app: Service,
   user: { username: string; password: string },
 ): Promise<string> {
   return (await openSession(app, user)).access_token;
@@ -90,7 +110,7 @@ export async function logIn(
 
 /** Presents a refresh token at the token endpoint. */
 export function refresh(
-  app: Pick<TestApp, 'url'>,
+  app: Service,
   refreshToken: string,
   fields: Record<string, string> = {},
 ): Promise<Answer<TokenBody & { error?: string; code?: string }>> {
@@ -103,7 +123,7 @@ export function refresh(
 
 /** A new user, logged in. */
 export async function newLogin(
-  app: Pick<TestApp, 'url'>,
+  app: Service,
 ): Promise<{ id: string; username: string; password: string; token: string }> {
   const user = await register(app);
   return { ...user, token: await logIn(app, user) };

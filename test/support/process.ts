@@ -1,6 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { expectNowhere } from './kept.js';
+import { secretsOf, watch } from './watch.js';
 
 type Environment = Record<string, string>;
 
@@ -64,7 +66,20 @@ export async function startServer(environment: Environment): Promise<ServerProce
   const server = spawnServer(environment);
   const port = await server.listening;
   if (port === undefined) throw new Error(`The server did not start: ${server.stderr()}`);
-  return { ...server, port, url: `http://127.0.0.1:${port}` };
+  const url = `http://127.0.0.1:${port}`;
+  watch(url);
+  return {
+    ...server,
+    port,
+    url,
+    kill: async (signal) => {
+      const exit = await server.kill(signal);
+      // Of what it was told nothing may be in what it wrote, but the example in its welcome.
+      const stderr = server.stderr().replace(/^\n {2}Latchkey listens[^]*?\$TOKEN"\n/m, '');
+      expectNowhere({ stdout: server.stdout(), stderr }, secretsOf(url));
+      return exit;
+    },
+  };
 }
 
 /** A start that must not succeed: waits for its end, and tells how it ended and what it said. */

@@ -1,6 +1,7 @@
 import { connect } from 'node:net';
 import type { TestApp } from './app.js';
-import type { Answer } from './client.js';
+import type { Answer } from './answer.js';
+import { whileInFlight } from './in-flight.js';
 
 /**
  * Sends bytes as they are. Not until nothing more has come for `quiet` milliseconds is it over, so
@@ -13,7 +14,7 @@ export function exchange(
   request: string | Buffer,
   { quiet = 50, patience = 2000 } = {},
 ): Promise<Answer[]> {
-  return new Promise((resolve, reject) => {
+  const exchanged = new Promise<Answer[]>((resolve, reject) => {
     const chunks: Buffer[] = [];
     const socket = connect(Number(new URL(url).port), '127.0.0.1', () => socket.write(request));
     let over = setTimeout(() => socket.destroy(), patience);
@@ -34,6 +35,7 @@ export function exchange(
       }
     });
   });
+  return whileInFlight(() => exchanged);
 }
 
 /** @throws for what is no HTTP */
