@@ -99,6 +99,10 @@ describe.each(DATABASES)('on %s', (database) => {
     it.each([
       ['a short one', '7 chars'],
       ['eight UTF-16 units that are four characters', '😀😀😀😀'],
+      ['seven emoji', '😀🦉🌙🌊🍂🔑🎲'],
+      ['the name of what it is for', 'latchkey'],
+      ['the name of what it is for, backwards', 'yekhctal'],
+      ['the name of what it is for, twice', 'latchkeylatchkey'],
       ['one of 257 characters', 'long '.repeat(52)],
       ['a common one', 'password1'],
       ['a common one in capitals', 'PASSWORD1'],
@@ -123,6 +127,8 @@ describe.each(DATABASES)('on %s', (database) => {
     });
 
     it.each([
+      ['eight characters', 'k7 qw0cV'],
+      ['eight emoji', '😀🦉🌙🌊🍂🔑🎲⚓'],
       ['64 characters', 'sixteen letters '.repeat(4)],
       ['256 characters', 'sixteen letters '.repeat(16)],
       ['lower case and spaces alone', 'quiet river under seven moons'],
@@ -132,7 +138,8 @@ describe.each(DATABASES)('on %s', (database) => {
     ])('takes as a password %s, exactly', async (_, password) => {
       const user = await register(app, undefined, password);
       await logIn(app, user);
-      const other = await call(app, '/token', form({ ...user, password: password.slice(0, -1) }));
+      const shorter = [...password].slice(0, -1).join('');
+      const other = await call(app, '/token', form({ ...user, password: shorter }));
       expect(other.status).toBe(401);
     });
 
@@ -245,6 +252,21 @@ describe.each(DATABASES)('on %s', (database) => {
       expect((await call(app, '/users/me', bearer(await logIn(app, again)))).status).toBe(200);
     });
   });
+});
+
+it('asks for as many characters as PASSWORD_MIN_LENGTH says, whenever one is chosen', async () => {
+  const app = await startApp({ environment: { PASSWORD_MIN_LENGTH: '15' } });
+  const [short, enough] = ['fourteen chars', 'fifteen letters'];
+  const tooShort = await call(app, '/users', json({ username: newName(), password: short }));
+  expect(tooShort.status).toBe(400);
+  const user = await register(app, newName(), enough);
+  const change = async (new_password: string) => {
+    const passwords = json({ current_password: enough, new_password });
+    const token = await logIn(app, user);
+    return (await call(app, '/users/me/password', bearer(token, passwords))).status;
+  };
+  expect([await change('quiet old owls'), await change('quiet old otter')]).toEqual([400, 204]);
+  await app.close();
 });
 
 it('refuses registration while REGISTRATION is closed', async () => {
