@@ -13,7 +13,9 @@ import {
   logIn,
   newLogin,
   newName,
+  openSession,
   PASSWORD,
+  refresh,
   register,
 } from '../support/client.js';
 import { DATABASES, newDatabase } from '../support/databases.js';
@@ -109,16 +111,96 @@ describe.each(DATABASES)('Guessing, on %s', (database) => {
       expect((await guess(username, home, password)).status).toBe(200);
     }));
 
-  it('does not shut the owner out: 100 of 100 logins succeed while 50 addresses go on', () =>
+  /** As a hundred wrong passwords from elsewhere do, of which it is one. */
+  const useUp = async (username: string) => {
+    const { status } = await call(
+      app,
+      '/token',
+      from(newAddress(), form({ username, password: WRONG })),
+    );
+    expect(status).toBe(401);
+    await app.db
+      .updateTable('attempts')
+      .set({ count: ACCOUNT })
+      .where('key', 'like', 'account:%')
+      .where('count', '>', 0) // not of those who logged in
+      .execute();
+  };
+
+  it('does not shut the owner out: 100 of 100 logins succeed while 50 addresses are refused', () =>
     watch(async (guess) => {
       const { username, password } = await register(app);
       const home = newAddress();
       expect((await guess(username, home, password)).status).toBe(200);
       const addresses = times(50, newAddress);
-      const flood = inTens(120, (index) => guess(username, addresses[index % 50]!));
-      const owner = await oneByOne(100, () => guess(username, home, password));
-      expect(inARow(owner)).toBe('100 x 200');
-      expect((await flood).filter(({ status }) => status !== 401 && status !== 429)).toEqual([]);
+      const answers = await oneByOne(200, async (index) => {
+        if (index % 2 === 1) return guess(username, home, password);
+        await useUp(username); // each success of the owner gives it back
+        return guess(username, addresses[(index / 2) % 50]!);
+      });
+      const [refused, owner] = [0, 1].map((rest) => answers.filter((_, i) => i % 2 === rest));
+      expect([inARow(refused!), inARow(owner!)]).toEqual(['100 x 429', '100 x 200']);
+    }));
+
+  /** At the door of browsers, which have their refresh token in a cookie. */
+  const inBrowser = (login: object, address: string, refreshToken = '') => {
+    const init = json(login);
+    const page = { 'sec-fetch-site': 'same-origin', cookie: `latchkey_refresh=${refreshToken}` };
+    return from(address, { ...init, headers: { ...init.headers, ...page } });
+  };
+
+  it('of one name from one address has one count, at whichever door', () =>
+    watch(async (guess, { call: ask }) => {
+      const { username } = await register(app);
+      const address = newAddress();
+      const atLogin = () => ask('/login', inBrowser({ username, password: WRONG }, address));
+      const answers = await oneByOne(PAIR, (index) =>
+        index % 2 === 0 ? atLogin() : guess(username, address),
+      );
+      expect(inARow(answers)).toBe('30 x 401');
+      for (const refused of [await atLogin(), await guess(username, address)]) {
+        expect([refused.status, refused.headers.get('retry-after')]).toEqual([429, String(WINDOW)]);
+      }
+    }));
+
+  it('lets in an owner who comes from elsewhere with a refresh token, the current one of theirs', () =>
+    watch(async (guess, { call: ask }) => {
+      const user = await register(app);
+      const rotated = (await openSession(app, user)).refresh_token;
+      const current = (await refresh(app, rotated)).body.refresh_token;
+      const ended = (await openSession(app, user)).refresh_token;
+      await call(app, '/logout', form({ refresh_token: ended }));
+      const foreign = (await openSession(app, await register(app))).refresh_token;
+      const { username, password } = user;
+      const byToken = (refresh_token: string, tried = password) => {
+        const fields = { grant_type: 'password', username, password: tried, refresh_token };
+        return ask('/token', from(newAddress(), form(fields)));
+      };
+      const byCookie = (token: string) =>
+        ask('/login', inBrowser({ username, password }, newAddress(), token));
+
+      expect(inARow(await inTens(ACCOUNT, () => guess(username, newAddress())))).toBe('100 x 401');
+      for (const token of [foreign, rotated, ended, `${current}x`, '']) {
+        expect([(await byToken(token)).status, (await byCookie(token)).status]).toEqual([429, 429]);
+      }
+      expect((await byToken(current, WRONG)).status).toBe(401);
+      expect((await byToken(current)).status).toBe(200);
+      await useUp(username);
+      expect((await guess(username, newAddress())).status).toBe(429);
+      expect((await byCookie(current)).status).toBe(200);
+    }));
+
+  it('knows twenty addresses of a user: one more pushes out the oldest', () =>
+    watch(async (guess) => {
+      const { username, password } = await register(app);
+      const homes = times(21, newAddress);
+      for (const home of homes) {
+        expect((await guess(username, home, password)).status).toBe(200);
+        app.clock.advance(1);
+      }
+      await useUp(username);
+      const answers = await oneByOne(homes.length, (index) => guess(username, homes[index]!));
+      expect(inARow(answers)).toBe('1 x 429, 20 x 401');
     }));
 
   it('of many names from one address, at whichever door, is over after 300', () =>
