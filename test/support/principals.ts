@@ -2,7 +2,17 @@ import type { Role } from '../../src/roles.js';
 import { Account } from '../../src/users/account.js';
 import { Registration } from '../../src/users/registration.js';
 import type { TestApp } from './app.js';
-import { bearer, call, json, logIn, newLogin, newName, PASSWORD } from './client.js';
+import {
+  bearer,
+  call,
+  json,
+  logIn,
+  newLogin,
+  newName,
+  openSession,
+  PASSWORD,
+  register,
+} from './client.js';
 import { parts, resign } from './tokens.js';
 
 const OPERATOR = { id: 'cli' };
@@ -56,14 +66,21 @@ export const CALLERS: Record<string, (app: TestApp) => Promise<string | undefine
     const now = app.clock.seconds();
     return resign(app, header, { ...claims, iat: now - 1800, exp: now - 60 });
   },
-  'API token': async (app) => {
-    const { token } = await newLogin(app);
-    const { body } = await call<{ token: string }>(
-      app,
-      '/api-tokens',
-      bearer(token, json({ name: 'any' })),
-    );
-    return body.token;
-  },
+  'API token': async (app) => newApiToken(app, (await newLogin(app)).token),
   'invited user': async (app) => (await newInvited(app)).token,
+  'refresh token': async (app) => (await openSession(app, await register(app))).refresh_token,
+  'API token of an admin': async (app) => newApiToken(app, (await newAdmin(app)).token),
+  'API token without scopes': async (app) =>
+    newApiToken(app, (await newLogin(app)).token, { scopes: [] }),
+  service: async (app) => (await newUserOf(app, 'service')).token,
 };
+
+/** With all that its owner may, unless told otherwise. */
+async function newApiToken(app: TestApp, token: string, fields: object = {}): Promise<string> {
+  const { body } = await call<{ token: string }>(
+    app,
+    '/api-tokens',
+    bearer(token, json({ name: 'any', ...fields })),
+  );
+  return body.token;
+}
