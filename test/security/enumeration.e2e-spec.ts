@@ -1,4 +1,5 @@
 import bcrypt from 'bcrypt';
+import { Passwords } from '../../src/passwords/passwords.js';
 import { Account } from '../../src/users/account.js';
 import { from, newAddress } from '../support/addresses.js';
 import { startApp, type TestApp } from '../support/app.js';
@@ -125,6 +126,41 @@ describe.each(DATABASES)('Who exists, on %s,', (database) => {
     expect(new Set(ids.map((id) => id.slice(0, 8))).size).toBe(3);
   });
 });
+
+it('Who exists is not told by the work of a failed login: each computes one hash of today', async () => {
+  const app = await startApp({ environment: { ARGON2_MEMORY_KIB: '65536', ARGON2_TIME: '3' } });
+  const [user, disabled] = [await register(app), await register(app)];
+  await app.nest.get(Account, { strict: false }).disable(disabled.id, { id: 'cli' });
+  const names = [user.username, newName(), disabled.username, 'not a name!'];
+  const passwords = app.nest.get(Passwords, { strict: false });
+  const owner = { address: '::1', purpose: 'login' } as const;
+  const hash = () => passwords.hash(owner, PASSWORD);
+  const logins = names.map((username) => async () => {
+    const { status } = await call(app, '/token', form({ username, password: 'wrong wrong' }));
+    expect(status).toBe(401);
+  });
+  // Of several rounds the least: what is beyond it is of the machine.
+  const least = Array<number>(5).fill(Infinity);
+  for (let round = 0; round < 4; round++) {
+    for (const [index, work] of [hash, ...logins].entries()) {
+      least[index] = Math.min(least[index]!, await computed(work));
+    }
+  }
+  const [one, ...each] = least as [number, ...number[]];
+  for (const time of each) {
+    expect(time).toBeGreaterThan(one * 0.6);
+    expect(time).toBeLessThan(one * 1.6);
+  }
+  await app.close();
+});
+
+/** @returns milliseconds that all threads computed meanwhile, whatever else the machine did */
+async function computed(work: () => Promise<unknown>): Promise<number> {
+  const before = process.cpuUsage();
+  await work();
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1000;
+}
 
 function comparable(headers: Headers): string[] {
   return [...headers]
