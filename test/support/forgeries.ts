@@ -1,4 +1,5 @@
 import {
+  constants,
   createHmac,
   createPublicKey,
   generateKeyPairSync,
@@ -77,6 +78,13 @@ export function forgeries(app: TestApp, token: string): Forgery[] {
     ...['HS256', 'HS384', 'HS512', 'RS256', 'PS256', 'ES256', 'ES384', 'EdDSA']
       .filter((alg) => alg !== algorithm)
       .map((alg): Forgery => [`alg ${alg} over the right signature`, withHeader({ alg })]),
+    ...otherAlgorithms(algorithm, key).map(([alg, sign]): Forgery => {
+      const input = `${encode({ ...header, alg })}.${p}`;
+      return [`our own key used for ${alg}`, `${input}.${sign(input).toString('base64url')}`];
+    }),
+    ...(algorithm === 'ES256'
+      ? [['ES256 over another hash', by('ES256', 'sha384', key)] as const]
+      : []),
     // Keys of others
     ['ES256 by another key', by('ES256', 'sha256', ec)],
     ['ES384 by another key', by('ES384', 'sha384', p384)],
@@ -246,6 +254,34 @@ export function forgeries(app: TestApp, token: string): Forgery[] {
     ['claims that are no JSON', signed(header, 'x')],
     ['deep claims', signed(header, `{"x":${'['.repeat(1000)}${']'.repeat(1000)},${text.slice(1)}`)],
     ['a token of more than 4 kB', withClaims({ x: 'a'.repeat(4000) })],
+  ];
+}
+
+/** What else a key of ours could sign with: a token must be of the one algorithm of its key. */
+function otherAlgorithms(
+  algorithm: string,
+  key: KeyObject,
+): [alg: string, sign: (input: string) => Buffer][] {
+  const bits = [256, 384, 512];
+  if (algorithm === 'HS256') {
+    return bits
+      .filter((size) => size !== 256)
+      .map((size) => [
+        `HS${size}`,
+        (input) => createHmac(`sha${size}`, key).update(input).digest(),
+      ]);
+  }
+  const sign = (size: number, options: object) => (input: string) =>
+    signBytes(`sha${size}`, Buffer.from(input), { key, ...options });
+  if (algorithm === 'ES256') return [['ES384', sign(384, { dsaEncoding: 'ieee-p1363' })]];
+  const pss = {
+    padding: constants.RSA_PKCS1_PSS_PADDING,
+    saltLength: constants.RSA_PSS_SALTLEN_DIGEST,
+  };
+  return [
+    ['RS384', sign(384, {})],
+    ['RS512', sign(512, {})],
+    ...bits.map((size): [string, (input: string) => Buffer] => [`PS${size}`, sign(size, pss)]),
   ];
 }
 
