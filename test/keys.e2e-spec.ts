@@ -4,6 +4,7 @@ import { Keyring } from '../src/keys/keyring.js';
 import { startApp, type TestApp, urlOf } from './support/app.js';
 import { bearer, call, newLogin, openSession, refresh, register } from './support/client.js';
 import { DATABASES } from './support/databases.js';
+import { exchange } from './support/raw-answer.js';
 import { parts } from './support/tokens.js';
 
 const OLD = 'k7Qw0cVZr2nX5tBy8uLm3sHd6fJg9aPe1iOxRzTqEvN';
@@ -101,6 +102,7 @@ describe.each(DATABASES)('signing keys on %s', (database) => {
     await start();
     const user = await register(app);
     const first = await openSession(app, user);
+    expect(await code(first.access_token)).toBe('ok'); // and so it is remembered
     await rotation().replaceCompromised('cli', false);
     await app.advance(0);
     expect(await code(first.access_token)).toBe('token_revoked');
@@ -144,6 +146,41 @@ describe.each(DATABASES)('signing keys on %s', (database) => {
     expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
     await app.advance(0);
     expect(await kids()).toHaveLength(3);
+  });
+
+  it('are published as services expect them, each by a kid of its own', async () => {
+    await start();
+    await rotation().rotate('cli');
+    await app.advance(0);
+    const { headers } = await call(app, '/.well-known/jwks.json');
+    expect(headers.get('content-type')).toBe('application/json; charset=utf-8');
+    expect(headers.get('cache-control')).toBe('public, max-age=300');
+    const keys = await published();
+    expect(new Set(keys.map(({ kid }) => kid)).size).toBe(3);
+    for (const key of keys) {
+      expect(Object.keys(key).sort()).toEqual(['alg', 'crv', 'kid', 'kty', 'use', 'x', 'y']);
+      expect(key).toMatchObject({ kty: 'EC', crv: 'P-256', alg: 'ES256', use: 'sig' });
+    }
+  });
+
+  it('and all else are found where ISSUER says, whatever host a request names', async () => {
+    const path = '/.well-known/oauth-authorization-server';
+    const settings: Record<string, string>[] = [{}, { TRUST_PROXY: '1' }];
+    for (const environment of settings) {
+      await start(environment);
+      const hostile =
+        'Host: evil.example\r\nX-Forwarded-Host: evil.example\r\nX-Forwarded-Proto: https\r\n' +
+        'Forwarded: host=evil.example\r\nX-Forwarded-For: 203.0.113.9\r\n';
+      const [answer] = await exchange(app, `GET ${path} HTTP/1.1\r\n${hostile}\r\n`);
+      expect(answer!.body).toEqual((await call(app, path)).body);
+      const { issuer, ...others } = answer!.body;
+      expect(issuer).toBe(app.config.issuer);
+      expect(parts((await newLogin(app)).token).claims['iss']).toBe(issuer);
+      const places = Object.values(others).filter((value) => typeof value === 'string');
+      expect(places).toHaveLength(6);
+      for (const place of places) expect(new URL(place).origin).toBe(issuer);
+      await app.close();
+    }
   });
 
   describe('GET /revocations', () => {
@@ -247,7 +284,10 @@ describe.each(DATABASES)('signing keys on %s', (database) => {
     it('fails closed when the revocations could not be read for too long', async () => {
       await start();
       app.clock.advance(61);
-      expect((await call(app, '/revocations')).status).toBe(503);
+      for (const path of ['/revocations', '/.well-known/jwks.json']) {
+        const { status, headers } = await call(app, path);
+        expect([status, headers.get('cache-control')]).toEqual([503, 'no-store']);
+      }
     });
   });
 });
