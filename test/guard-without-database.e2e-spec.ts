@@ -95,11 +95,11 @@ describe.each(CASES)('With $algorithm on $database', ({ database, environment })
     tokens.accept = () => {
       throw new Error('unforeseen');
     };
-    const failed = await call(app, '/reached', bearer(token));
+    const failed = await send(app, '/reached', bearer(token));
     expect([failed.status, failed.body['code'], reached]).toEqual([500, 'internal', 0]);
     expect(failed.text).not.toContain('unforeseen');
     Reflect.deleteProperty(tokens, 'accept');
-    expect((await call(app, '/reached', bearer(token))).status).toBe(200);
+    expect((await send(app, '/reached', bearer(token))).status).toBe(200);
     expect(reached).toBe(1);
   });
 
@@ -121,7 +121,8 @@ describe.each(CASES)('With $algorithm on $database', ({ database, environment })
       const { status, body } = await call(app, '/secure-data', bearer(token));
       expect([status, body['code']]).toEqual([401, 'token_revoked']);
     }
-    expect(await guarded(unseenApiToken)).toBeGreaterThanOrEqual(500);
+    const unknown = await send(app, '/secure-data', bearer(unseenApiToken));
+    expect(unknown.status).toBeGreaterThanOrEqual(500);
     expect((await send(app, '/users/me', bearer(seen))).status).toBeGreaterThanOrEqual(500);
   });
 

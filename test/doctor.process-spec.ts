@@ -132,7 +132,7 @@ describe.each(DATABASES)('The doctor finds on %s', (kind) => {
     const seal = { total: 0, at: 1, digests: '', chain: '', secret_id: 'x', mac: '' };
     await db
       .insertInto('audit_seals')
-      .values({ id: 1, last_row: 1, ...seal })
+      .values({ id: 1000, last_row: 1000, ...seal })
       .execute();
     expect(await another()).toEqual(['fault key_secret']);
 
