@@ -234,7 +234,7 @@ describe('the hash queue', () => {
     }
   }
 
-  it('answers 503 with Retry-After when an address has its share of it, and loses nothing', async () => {
+  it('answers 503 with Retry-After when an address has its share of it, and counts no attempt', async () => {
     const user = await newLogin(app);
     await whileFull(
       () => ({ address: '127.0.0.1', purpose: 'login' }),
@@ -246,6 +246,8 @@ describe('the hash queue', () => {
           'busy',
         ]);
         expect(headers.get('retry-after')).toBe('2');
+        const attempts = await app.db.selectFrom('attempts').select('count').execute();
+        expect(attempts.map(({ count }) => count)).toEqual([0, 0, 0]);
         expect((await call(app, '/secure-data', bearer(user.token))).status).toBe(200);
       },
     );

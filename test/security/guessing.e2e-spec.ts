@@ -18,9 +18,8 @@ import {
   refresh,
   register,
 } from '../support/client.js';
-import { DATABASES, newDatabase } from '../support/databases.js';
+import { DATABASES } from '../support/databases.js';
 import { type Watched, withOracle } from '../support/oracle.js';
-import { serverEnvironment, startServer } from '../support/process.js';
 
 /** What one name is allowed from one address, one address, and one name from everywhere. */
 const PAIR = 30;
@@ -348,20 +347,6 @@ describe.each(DATABASES)('Guessing, on %s', (database) => {
       expect(text).not.toContain(username);
       expect(text).not.toContain(address.replace(/::1$/, ''));
     }));
-
-  it('is still over after the process was killed and started anew', async () => {
-    const environment = serverEnvironment(await newDatabase(database));
-    const first = await startServer(environment);
-    const { username, password } = await register(first);
-    const guess = (server: { url: string }) =>
-      call(server, '/token', form({ username, password: WRONG }));
-    expect(inARow(await oneByOne(PAIR, () => guess(first)))).toBe('30 x 401');
-    await first.kill('SIGKILL');
-    const second = await startServer(environment);
-    expect((await guess(second)).status).toBe(429);
-    expect((await call(second, '/token', form({ username, password }))).status).toBe(429);
-    await second.kill();
-  });
 });
 
 describe('The address that counts', () => {
@@ -388,22 +373,6 @@ describe('The address that counts', () => {
     const either = (index: number) => (index % 2 ? '::ffff:203.0.113.9' : '203.0.113.9');
     expect(await hammer({ TRUST_PROXY: '1' }, either)).toBe('30 x 401, 1 x 429');
   });
-});
-
-it('An attempt that the full queue turned away is not counted', async () => {
-  // Real parameters, so that the queue stays full for as long as it takes to ask.
-  const app = await startApp({ environment: { ARGON2_MEMORY_KIB: '19456', ARGON2_TIME: '2' } });
-  const user = await register(app);
-  const passwords = app.nest.get(Passwords, { strict: false });
-  const waiting = times(256, () =>
-    passwords.hash({ address: '127.0.0.1', purpose: 'login' }, PASSWORD),
-  );
-  expect((await call(app, '/token', form({ ...user }))).status).toBe(503);
-  const counts = await app.db.selectFrom('attempts').select('count').execute();
-  expect(counts.map(({ count }) => count)).toEqual([0, 0, 0]);
-  await Promise.all(waiting);
-  await logIn(app, user);
-  await app.close();
 });
 
 it('A right password is no attempt while no token can be made, nor is the change of one', async () => {
