@@ -195,6 +195,26 @@ describe('POST /token', () => {
     expect(parts(body.access_token).claims['sid']).not.toBe('fixed');
   });
 
+  it.each(['__proto__', '__proto__[password]', 'constructor[prototype][password]', 'toString'])(
+    'takes %s for a name like any other, in a form and in a multipart form',
+    async (name) => {
+      const { username, password } = credentials();
+      const fields = new FormData();
+      for (const [key, value] of Object.entries({ username, password })) fields.append(key, value);
+      fields.append(name, 'polluted');
+      const asForm = new URLSearchParams([
+        ['username', username],
+        ['password', password],
+        [name, 'polluted'],
+      ]);
+      const asked = [{ method: 'POST', body: fields }, form(asForm.toString())];
+      for (const init of asked) expect((await call(app, '/token', init)).status).toBe(200);
+      const { password: inherited } = {} as { password?: string };
+      expect(inherited).toBeUndefined();
+      expect((await call(app, '/token', form({ username }))).status).toBe(400);
+    },
+  );
+
   it('decodes a plus to a space exactly once', async () => {
     const plus = await register(app, undefined, 'a+b c%2Bd+++++++');
     const answer = await call(

@@ -111,10 +111,7 @@ export async function startApp(options: Options = {}): Promise<TestApp> {
   await nest.listen(0, '127.0.0.1');
   const { port } = nest.getHttpServer().address() as { port: number };
   const url = `http://127.0.0.1:${port}`;
-  watch(url, {
-    config,
-    own: (module.controllers ?? []).map((one) => `/${Reflect.getMetadata('path', one)}`),
-  });
+  watch(url, { config });
   const app: TestApp = {
     url,
     nest,

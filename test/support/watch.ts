@@ -11,8 +11,6 @@ export interface Watch {
   declared: Set<string>;
   /** Unknown of a service that is a process of its own. */
   config?: Config;
-  /** Where the controllers of a test are. */
-  own: string[];
 }
 
 /** By its address, which is all that a test needs to ask it. */
@@ -25,7 +23,7 @@ export function watch(url: string, known: Partial<Watch> = {}): Watch {
     names: new Set<string>(),
     declared: new Set<string>(),
   };
-  const watch = { ...nothing, own: [], ...known };
+  const watch = { ...nothing, ...known };
   watches.set(url, watch);
   return watch;
 }
