@@ -32,6 +32,16 @@ export async function query(databaseUrl, sql) {
   }
 }
 
+/**
+ * Writes to a stopped SQLite database, and lets go of it: a statement that was prepared would hold
+ * it until the garbage is collected.
+ */
+export function write(databaseUrl, sql) {
+  const db = new DatabaseSync(databaseUrl.slice('sqlite:'.length));
+  db.exec(sql);
+  db.close();
+}
+
 /** How often refresh tokens were taken for stolen ones. */
 export async function reuses(databaseUrl) {
   const [{ count }] = await query(

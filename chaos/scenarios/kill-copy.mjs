@@ -4,7 +4,7 @@ import { randomInt } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readFileSync } from 'node:fs';
 import { guarded, logIn, refresh, register, revoke } from '../client.mjs';
-import { newDatabase, query } from '../databases.mjs';
+import { newDatabase, query, write } from '../databases.mjs';
 import { startCommand, startServer } from '../processes.mjs';
 import { distribution } from '../table.mjs';
 import { inBatches, until } from '../world.mjs';
@@ -33,7 +33,9 @@ async function run({ rounds, tell }) {
     const written = randomInt(1, SESSIONS / BATCH) * BATCH;
     await until(async () => (await sessions(target)) >= written, true, WRITTEN_WITHIN);
     await sleep(randomInt(MOST));
-    if ((await command.kill()) === 'SIGKILL') killed++;
+    const end = await command.kill();
+    if (end === 'SIGKILL') killed++;
+    if (typeof end === 'number' && end !== 0) throw new Error(`It ended: ${command.said()}`);
     const half = await sessions(target);
     copied.push(half);
     const wrong = half < source.sessions ? await checkHalf(source, target, half) : [];
@@ -59,7 +61,7 @@ async function installation() {
   const revoked = await logIn(server, user);
   await revoke(server, revoked.access_token);
   await server.kill('SIGTERM');
-  await query(
+  write(
     url,
     `insert into sessions (id, user_id, scopes, auth_time, refresh_id, counter, rotated_at,
       idle_expires_at, expires_at, access_expires_at)
