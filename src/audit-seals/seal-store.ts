@@ -14,7 +14,7 @@ import type { SealKeys } from './seal-keys.js';
 const PAGE = 1_000;
 /** Each may list a thousand rows; who prunes needs few of them. */
 const FEW = 16;
-const MANY = 256;
+const MANY = 1_024;
 
 export async function lastCheckpoint(executor: Executor): Promise<Checkpoint | undefined> {
   return executor
