@@ -43,12 +43,7 @@ export class ErrorFilter implements ExceptionFilter {
     if (reply.sent) return;
     const { status, headers, body } = toWire(known);
     if (status === 500) body.request_id = request.id;
-    // What a handler would have let others keep for a while is not there to be kept.
-    void reply
-      .code(status)
-      .headers({ ...headers, 'cache-control': 'no-store' })
-      .type('application/json; charset=utf-8')
-      .send(body);
+    void reply.code(status).headers(headers).type('application/json; charset=utf-8').send(body);
   }
 
   /** Where it happened, never what was being handled. */
