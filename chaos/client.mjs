@@ -15,7 +15,11 @@ export async function call({ url }, path, { headers, ...init } = {}) {
     ...init,
   });
   const text = await response.text();
-  return { status: response.status, body: text.startsWith('{') ? JSON.parse(text) : {} };
+  return {
+    status: response.status,
+    body: text.startsWith('{') ? JSON.parse(text) : {},
+    requestId: response.headers.get('x-request-id'),
+  };
 }
 
 const newAddress = () => `10.${randomInt(256)}.${randomInt(256)}.${randomInt(1, 255)}`;
@@ -31,10 +35,17 @@ export const bearer = (token, { headers, ...init } = {}) => ({
   headers: { ...headers, authorization: `Bearer ${token}` },
 });
 
-/** @returns the user; they are told from each other by random names */
+/** Users are told from each other by random names. */
+export const tryRegister = (server) =>
+  call(
+    server,
+    '/users',
+    json({ username: `chaos-${randomBytes(6).toString('hex')}`, password: PASSWORD }),
+  );
+
+/** @returns the user */
 export async function register(server) {
-  const username = `chaos-${randomBytes(6).toString('hex')}`;
-  const { id } = await mustSucceed(call(server, '/users', json({ username, password: PASSWORD })));
+  const { id, username } = await mustSucceed(tryRegister(server));
   return { id, username };
 }
 

@@ -33,11 +33,13 @@ export function settings(databaseUrl, environment = {}) {
 
 /**
  * Starts the program as an operator does, and waits for the first 200 of `/health/ready`.
+ * @param tracer a command, with its parameters, that starts the program and watches it
  * @returns with the seconds that it `took`, and those of them that it was `kept` waiting for a core
  */
-export async function startServer(databaseUrl, environment) {
+export async function startServer(databaseUrl, environment, tracer = []) {
   const from = performance.now();
-  const child = launch('../dist/main.js', [], settings(databaseUrl, environment));
+  const env = settings(databaseUrl, environment);
+  const child = launch('../dist/main.js', [], env, { tracer });
   const server = { url: `http://127.0.0.1:${await portOf(child)}` };
   for (;;) {
     const response = await fetch(`${server.url}/health/ready`).catch(() => undefined);
@@ -57,7 +59,7 @@ export function startCommand(databaseUrl, ...parameters) {
 
 /** Starts a script of this folder that answers questions. @returns what it says first, and `ask` */
 export async function startScript(file, databaseUrl) {
-  const child = launch(file, [], settings(databaseUrl), 'ipc');
+  const child = launch(file, [], settings(databaseUrl), { channel: 'ipc' });
   const pending = new Map();
   const hello = await new Promise((resolve, reject) => {
     child.once('exit', () => reject(failure(child, 'ended')));
@@ -78,13 +80,15 @@ export async function startScript(file, databaseUrl) {
   return { ...hello, ask, ...handle(child) };
 }
 
-function launch(file, parameters, env, channel = 'ignore') {
+function launch(file, parameters, env, { channel = 'ignore', tracer = [] } = {}) {
   const script = join(import.meta.dirname, file);
-  const child = spawn(process.execPath, [script, ...parameters], {
+  const [command, ...words] = [...tracer, process.execPath, script, ...parameters];
+  const child = spawn(command, words, {
     cwd: directory,
     env,
     stdio: ['ignore', 'pipe', 'pipe', channel],
   });
+  child.script = script;
   child.said = '';
   for (const stream of [child.stdout, child.stderr]) {
     stream.on('data', (text) => (child.said = (child.said + text).slice(-8000)));
@@ -133,7 +137,7 @@ function portOf(child) {
   });
 }
 
-const failure = (child, what) => new Error(`${child.spawnargs[1]} ${what}: ${child.said}`);
+const failure = (child, what) => new Error(`${child.script} ${what}: ${child.said}`);
 
 process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');

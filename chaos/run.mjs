@@ -1,8 +1,8 @@
 // npm run chaos [-- --quick] [-- --rounds=N] [-- SCENARIO]
 //
-// Whether what the README promises holds while requests race, processes are killed and PostgreSQL
-// goes away: real servers, a real PostgreSQL with its disk, no mocks. Ends with 1 when a bound is
-// missed.
+// Whether what the README promises holds while requests race, processes are killed, power is cut
+// and PostgreSQL goes away: real servers, a real PostgreSQL with its disk, no mocks. Ends with 1
+// when a bound is missed.
 //
 // --quick does a few rounds of each; --rounds as many as are asked for.
 import { appendFileSync } from 'node:fs';
@@ -16,6 +16,7 @@ import { killImport } from './scenarios/kill-import.mjs';
 import { killUnderLoad } from './scenarios/kill-under-load.mjs';
 import { loginRaces } from './scenarios/login-races.mjs';
 import { postgresRestart } from './scenarios/postgres-restart.mjs';
+import { powerLoss } from './scenarios/power-loss.mjs';
 import { refreshAtOnce } from './scenarios/refresh-at-once.mjs';
 import { refreshRaces } from './scenarios/refresh-races.mjs';
 import { revokedElsewhere } from './scenarios/revoked-elsewhere.mjs';
@@ -29,6 +30,7 @@ const SCENARIOS = {
   'kill-during-rotation': killDuringRotation,
   'kill-import': killImport,
   'kill-copy': killCopy,
+  'power-loss': powerLoss,
   'revoked-elsewhere': revokedElsewhere,
   'key-rotation': keyRotation,
   'postgres-restart': postgresRestart,
