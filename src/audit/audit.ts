@@ -1,6 +1,9 @@
 import { Inject, Injectable } from '@nestjs/common';
+import type { Insertable } from 'kysely';
 import { Clock } from '../clock.js';
 import type { Executor } from '../database/database.js';
+import { prepared } from '../database/prepared.js';
+import type { AuditTable } from '../database/schema.js';
 
 /** Named after the OWASP Logging Vocabulary where it has a word. */
 export type AuditEvent =
@@ -47,17 +50,26 @@ export class Audit {
 
   /** Writes an entry in the transaction of what it tells: both are there, or neither. */
   async record(executor: Executor, entry: AuditEntry): Promise<void> {
-    await executor
-      .insertInto('audit')
-      .values({
-        at: this.clock.now(),
-        event: entry.event,
-        user_id: entry.userId,
-        actor: entry.actor,
-        address: entry.address ?? null,
-        session_id: entry.sessionId ?? null,
-        detail: entry.detail === undefined ? null : JSON.stringify(entry.detail),
-      })
-      .execute();
+    await insert(executor, {
+      at: this.clock.now(),
+      event: entry.event,
+      user_id: entry.userId,
+      actor: entry.actor,
+      address: entry.address ?? null,
+      session_id: entry.sessionId ?? null,
+      detail: entry.detail === undefined ? null : JSON.stringify(entry.detail),
+    });
   }
 }
+
+const insert = prepared((executor, row: Insertable<AuditTable>) =>
+  executor.insertInto('audit').values({
+    at: row.at,
+    event: row.event,
+    user_id: row.user_id,
+    actor: row.actor,
+    address: row.address,
+    session_id: row.session_id,
+    detail: row.detail,
+  }),
+);

@@ -3,6 +3,7 @@ import type { Expression, ExpressionBuilder, SqlBool } from 'kysely';
 import { Clock } from '../clock.js';
 import { Config } from '../config/config.js';
 import { type Executor, isPostgres } from '../database/database.js';
+import { prepared } from '../database/prepared.js';
 import type { Schema } from '../database/schema.js';
 import { type Revocation, revocationExpiry } from '../revocation/revocation.js';
 import { liveAt, sooner } from './session-rows.js';
@@ -49,20 +50,15 @@ export class SessionEnding {
    * @param opened the session that is one too many, and stays, whatever the clock says of its age
    */
   async endOldest(executor: Executor, userId: string, opened: string): Promise<Revocation[]> {
-    const now = this.clock.now();
-    const oldest = await executor
-      .selectFrom('sessions')
-      .select('id')
-      .where('user_id', '=', userId)
-      .where('id', '!=', opened)
-      .where(liveAt(now))
-      .orderBy('auth_time', 'desc')
-      .orderBy('rotated_at', 'desc')
-      .orderBy('id')
+    const { maxSessions } = this.config;
+    const oldest = await selectOldest(executor, {
+      userId,
+      opened,
+      now: this.clock.now(),
+      kept: maxSessions - 1,
       // Without a limit SQLite has no offset.
-      .limit(this.config.maxSessions)
-      .offset(this.config.maxSessions - 1)
-      .execute();
+      most: maxSessions,
+    });
     if (oldest.length === 0) return [];
     const ids = oldest.map(({ id }) => id);
     return this.#revocations(await this.#end(executor, userId, (eb) => eb('id', 'in', ids)));
@@ -115,3 +111,25 @@ export class SessionEnding {
       .filter(({ expiresAt }) => expiresAt > this.clock.now());
   }
 }
+
+interface Oldest {
+  userId: string;
+  opened: string;
+  now: number;
+  kept: number;
+  most: number;
+}
+
+const selectOldest = prepared((executor, { userId, opened, now, kept, most }: Oldest) =>
+  executor
+    .selectFrom('sessions')
+    .select('id')
+    .where('user_id', '=', userId)
+    .where('id', '!=', opened)
+    .where(liveAt(now))
+    .orderBy('auth_time', 'desc')
+    .orderBy('rotated_at', 'desc')
+    .orderBy('id')
+    .limit(most)
+    .offset(kept),
+);

@@ -7,7 +7,14 @@ import { Database, type Executor, isPostgres } from '../database/database.js';
 import type { SessionsTable } from '../database/schema.js';
 import { scopesIn } from '../roles.js';
 import { type RefreshTokenId, RefreshTokens } from './refresh-tokens.js';
-import { later, liveAt, sooner } from './session-rows.js';
+import {
+  advance,
+  insertSession,
+  liveAt,
+  repeat,
+  type ReturnedSession,
+  type Seen,
+} from './session-rows.js';
 
 /** A session as it stands in an access token. */
 export interface Session {
@@ -97,7 +104,7 @@ export class Sessions {
       ended_at: null,
       ...seenFrom(client),
     };
-    await executor.insertInto('sessions').values(row).execute();
+    await insertSession(executor, row);
     return this.#toSession(row);
   }
 
@@ -116,29 +123,22 @@ export class Sessions {
   ): Promise<Session | undefined> {
     const now = this.clock.now();
     const idleExpiresAt = (lifetime.issuedAt + this.config.sessionIdleTtl) * 1000;
-    const live = executor
-      .updateTable('sessions')
-      .set((eb) => ({
-        access_expires_at: later(eb, 'access_expires_at', lifetime.expiresAt * 1000),
-      }))
-      .where('refresh_id', '=', refreshId)
-      .where(liveAt(now))
-      .returning(RETURNED);
-    const row =
-      (await live
-        .set((eb) => ({
-          counter: counter + 1,
-          rotated_at: now,
-          idle_expires_at: sooner(eb, 'expires_at', idleExpiresAt),
-          ...seenFrom(client),
-        }))
-        .where('counter', '=', counter)
-        .executeTakeFirst()) ??
-      (await live
-        .where('counter', '=', counter + 1)
-        .where('rotated_at', '>=', now - this.config.refreshTokenReuseInterval)
-        .where('rotated_at', '<=', now + CLOCK_DIFFERENCE)
-        .executeTakeFirst());
+    const use = { refreshId, now, accessExpiresAt: lifetime.expiresAt * 1000 };
+    const next = counter + 1;
+    const [valid] = await advance(executor, {
+      ...use,
+      ...seenFrom(client),
+      counter,
+      next,
+      idleExpiresAt,
+    });
+    if (valid !== undefined) return this.#toSession(valid);
+    const [row] = await repeat(executor, {
+      ...use,
+      next,
+      rotatedFrom: now - this.config.refreshTokenReuseInterval,
+      rotatedUntil: now + CLOCK_DIFFERENCE,
+    });
     return row && this.#toSession(row);
   }
 
@@ -208,7 +208,7 @@ export class Sessions {
     }));
   }
 
-  #toSession(row: Pick<SessionsTable, (typeof RETURNED)[number]>): Session {
+  #toSession(row: ReturnedSession): Session {
     const { refresh_id: refreshId, counter } = row;
     return {
       id: row.id,
@@ -227,17 +227,6 @@ export class Sessions {
 }
 
 /** Text that is well-formed and short, since anybody can send anything. */
-function seenFrom({ address, userAgent }: Client): { address: string; user_agent: string | null } {
+function seenFrom({ address, userAgent }: Client): Seen {
   return { address, user_agent: userAgent?.toWellFormed().slice(0, MAX_USER_AGENT) ?? null };
 }
-
-const RETURNED = [
-  'id',
-  'user_id',
-  'scopes',
-  'auth_time',
-  'refresh_id',
-  'counter',
-  'idle_expires_at',
-  'expires_at',
-] as const;

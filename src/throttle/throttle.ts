@@ -9,10 +9,11 @@ import { unflushed } from '../database/unflushed.js';
 import { LatchkeyError, tooManyRequests } from '../errors.js';
 import { RootSecrets } from '../keys/root-secrets.js';
 import { networkOf } from './address.js';
+import { type Keys, type Kind, remember, statements } from './statements.js';
 
 /** Milliseconds: a count begins anew after it, so that nobody is shut out for longer. */
 const WINDOW = 15 * 60_000;
-const LIMITS = { pair: 30, address: 300, account: 100 } as const;
+const LIMITS: Record<Kind, number> = { pair: 30, address: 300, account: 100 };
 /** Milliseconds: an address from which a user has logged in is known for so long. */
 const KNOWN_FOR = 90 * 86_400_000;
 const KNOWN_PER_USER = 20;
@@ -33,10 +34,8 @@ export interface Attempt {
 export interface Ticket {
   account: string | undefined;
   address: string;
-  keys: readonly string[];
+  keys: Keys;
 }
-
-type Kind = keyof typeof LIMITS;
 
 /**
  * Slows guessing, and locks nobody out. Every path that checks a credential or costs a hash goes
@@ -94,24 +93,7 @@ export class Throttle implements OnModuleInit, OnModuleDestroy {
    * pair begin anew, and the address is known to the account from now on.
    */
   async succeed(executor: Executor, { account, address, keys }: Ticket): Promise<void> {
-    // An insert, though the rows are there: it locks them in the order in which attempts do, so
-    // that two of one account never wait for each other.
-    await executor
-      .insertInto('attempts')
-      .values(keys.map((key) => ({ key, count: 0, ends_at: this.clock.now() })))
-      .onConflict((conflict) =>
-        conflict.column('key').doUpdateSet(({ eb, and }) => ({
-          count: eb
-            .case()
-            .when(
-              and([eb('attempts.key', '=', `address:${address}`), eb('attempts.count', '>', 0)]),
-            )
-            .then(eb('attempts.count', '-', 1))
-            .else(0)
-            .end(),
-        })),
-      )
-      .execute();
+    await statements(keys).giveBack(executor, { ...keys, now: this.clock.now() });
     if (account !== undefined) await this.#remember(executor, account, address);
   }
 
@@ -123,10 +105,13 @@ export class Throttle implements OnModuleInit, OnModuleDestroy {
   async #admit(who: Attempt): Promise<Ticket> {
     const address = this.#hash(networkOf(who.address));
     const account = who.account === undefined ? undefined : this.#hash(who.account);
-    const keys =
-      account === undefined
-        ? [`address:${address}`]
-        : [`account:${account}`, `address:${address}`, `pair:${account}:${address}`];
+    const keys = {
+      address: `address:${address}`,
+      ...(account !== undefined && {
+        account: `account:${account}`,
+        pair: `pair:${account}:${address}`,
+      }),
+    };
     const ticket: Ticket = { account, address, keys };
     // A refusal rolls the counting back: whoever is refused uses up nobody's attempts.
     await unflushed(this.db, async (trx) => {
@@ -145,35 +130,10 @@ export class Throttle implements OnModuleInit, OnModuleDestroy {
 
   async #count(
     trx: Transaction<Schema>,
-    keys: readonly string[],
+    keys: Keys,
   ): Promise<{ kind: Kind; count: number; endsAt: number }[]> {
     const now = this.clock.now();
-    const endsAt = now + WINDOW;
-    const rows = await trx
-      .insertInto('attempts')
-      .values(keys.map((key) => ({ key, count: 1, ends_at: endsAt })))
-      .onConflict((conflict) =>
-        conflict.column('key').doUpdateSet(({ eb, or, ref }) => {
-          // A window that ends later than one from now on was opened before the clock went back.
-          const over = or([eb('attempts.ends_at', '<=', now), eb('attempts.ends_at', '>', endsAt)]);
-          return {
-            count: eb
-              .case()
-              .when(over)
-              .then(ref('excluded.count'))
-              .else(eb('attempts.count', '+', 1))
-              .end(),
-            ends_at: eb
-              .case()
-              .when(over)
-              .then(ref('excluded.ends_at'))
-              .else(ref('attempts.ends_at'))
-              .end(),
-          };
-        }),
-      )
-      .returning(['key', 'count', 'ends_at'])
-      .execute();
+    const rows = await statements(keys).count(trx, { ...keys, now, endsAt: now + WINDOW });
     return rows.map((row) => ({
       kind: row.key.slice(0, row.key.indexOf(':')) as Kind,
       count: row.count,
@@ -210,28 +170,19 @@ export class Throttle implements OnModuleInit, OnModuleDestroy {
     });
   }
 
-  async #refund(executor: Executor, keys: readonly string[]): Promise<void> {
+  async #refund(executor: Executor, keys: Keys): Promise<void> {
     await executor
       .updateTable('attempts')
       .set(({ eb }) => ({ count: eb('count', '-', 1) }))
-      .where('key', 'in', keys)
+      .where('key', 'in', Object.values(keys))
       .where('count', '>', 0)
       .execute();
   }
 
   async #remember(executor: Executor, account: string, address: string): Promise<void> {
-    const seen_at = this.clock.now();
-    const written = await executor
-      .insertInto('known_addresses')
-      .values({ account, address, seen_at })
-      .onConflict((conflict) =>
-        conflict
-          .columns(['account', 'address'])
-          .doUpdateSet({ seen_at })
-          .where('known_addresses.seen_at', '<=', seen_at - SEEN_RECENTLY),
-      )
-      .returning('address')
-      .execute();
+    const seenAt = this.clock.now();
+    const seenRecently = seenAt - SEEN_RECENTLY;
+    const written = await remember(executor, { account, address, seenAt, seenRecently });
     if (written.length === 0) return;
     await executor
       .deleteFrom('known_addresses')

@@ -1,5 +1,6 @@
 import type { Transaction } from 'kysely';
-import { isPostgres } from '../database/database.js';
+import { type Executor, isPostgres } from '../database/database.js';
+import { prepared } from '../database/prepared.js';
 import type { Schema } from '../database/schema.js';
 
 /** A user as a transaction sees one. */
@@ -31,13 +32,8 @@ export const readUser = (
   userId: string,
 ): Promise<UserState | undefined> => find(trx, userId);
 
-async function find(
-  trx: Transaction<Schema>,
-  userId: string,
-  strength?: 'share' | 'update',
-): Promise<UserState | undefined> {
-  const locks = isPostgres(trx) ? strength : undefined;
-  const row = await trx
+const select = (executor: Executor, { id }: { id: string }) =>
+  executor
     .selectFrom('users')
     .select([
       'id',
@@ -48,10 +44,20 @@ async function find(
       'disabled_at',
       'password_expires_at',
     ])
-    .where('id', '=', userId)
-    .$if(locks === 'share', (query) => query.forShare())
-    .$if(locks === 'update', (query) => query.forUpdate())
-    .executeTakeFirst();
+    .where('id', '=', id);
+
+const SELECT = {
+  plain: prepared(select),
+  share: prepared((...query: Parameters<typeof select>) => select(...query).forShare()),
+  update: prepared((...query: Parameters<typeof select>) => select(...query).forUpdate()),
+};
+
+async function find(
+  trx: Transaction<Schema>,
+  userId: string,
+  strength?: 'share' | 'update',
+): Promise<UserState | undefined> {
+  const [row] = await SELECT[(isPostgres(trx) && strength) || 'plain'](trx, { id: userId });
   return (
     row && {
       id: row.id,

@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { sql } from 'kysely';
 import { Clock } from '../clock.js';
 import { Database, isPostgres } from '../database/database.js';
+import { prepared } from '../database/prepared.js';
 import { canonicalUsername } from './username.js';
 
 /** A user as other modules see one. */
@@ -77,12 +78,8 @@ export class Users {
 
   /** @param username as somebody typed it */
   async findCredentials(username: string): Promise<StoredCredentials | undefined> {
-    const row = await this.db
-      .selectFrom('users')
-      .select(['id', 'password_hash', 'password_version', 'password_expires_at', 'disabled_at'])
-      // No stored name is empty, so that a name that cannot be costs the same look-up.
-      .where('canonical_username', '=', canonicalUsername(username) ?? '')
-      .executeTakeFirst();
+    // No stored name is empty, so that a name that cannot be costs the same look-up.
+    const [row] = await selectCredentials(this.db, { name: canonicalUsername(username) ?? '' });
     return (
       row && {
         userId: row.id,
@@ -94,6 +91,13 @@ export class Users {
     );
   }
 }
+
+const selectCredentials = prepared((executor, { name }: { name: string }) =>
+  executor
+    .selectFrom('users')
+    .select(['id', 'password_hash', 'password_version', 'password_expires_at', 'disabled_at'])
+    .where('canonical_username', '=', name),
+);
 
 /**
  * Names in the order of code points, on both databases: what begins with a prefix is a range of
