@@ -1,3 +1,5 @@
+import { connect, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import { Controller, Get } from '@nestjs/common';
 import { Public } from '../src/auth/public.js';
@@ -14,6 +16,7 @@ import {
   send,
 } from './support/client.js';
 import { rawHttp } from './support/raw-http.js';
+import { until } from './support/until.js';
 
 @Public()
 @Controller('broken')
@@ -27,7 +30,10 @@ class BrokenController {
 let app: TestApp;
 let token: string;
 beforeAll(async () => {
-  app = await startApp({ module: { controllers: [BrokenController] } });
+  app = await startApp({
+    module: { controllers: [BrokenController] },
+    environment: { METRICS: 'open' },
+  });
   ({ token } = await newLogin(app));
 });
 afterAll(() => app.close());
@@ -254,6 +260,26 @@ describe('on the wire', () => {
   });
 });
 
+describe('a client that goes away within the body', () => {
+  it.each([
+    ['by closing', (socket: Socket) => socket.destroy()],
+    ['by a reset', (socket: Socket) => socket.resetAndDestroy()],
+  ])('%s, is not told to the operator as a fault of the server', async (_, goAway) => {
+    const counted = errorsOf('internal');
+    const before = errorsOf('request_malformed');
+    const socket = connect(Number(new URL(app.url).port), '127.0.0.1');
+    socket.write(
+      'POST /token HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n' +
+        'Content-Length: 100\r\n\r\n{"username"',
+    );
+    await sleep(100);
+    goAway(socket);
+    await until(() => errorsOf('request_malformed'), (await before) + 1, 2_000);
+    expect(await errorsOf('internal')).toBe(await counted);
+    expect(app.log()).not.toContain('aborted');
+  });
+});
+
 describe('across origins', () => {
   const preflight = (origin: string) =>
     call(app, '/token', {
@@ -319,3 +345,11 @@ it('answers the example in the language that was asked for', async () => {
   expect(await ask('en-US,en;q=0.9,ko;q=0.5')).toBe(english);
   expect((await call(app, '/secure-data', bearer(own))).body['message']).toBe(english);
 });
+
+/** How often an error of this code was counted. */
+async function errorsOf(code: string): Promise<number> {
+  const { text } = await call(app, '/metrics');
+  return Number(
+    new RegExp(`^latchkey_errors_total{code="${code}"} (\\d+)$`, 'm').exec(text)?.[1] ?? 0,
+  );
+}

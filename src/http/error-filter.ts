@@ -37,7 +37,7 @@ export class ErrorFilter implements ExceptionFilter {
   }
 
   write(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
-    const known = toLatchkeyError(error);
+    const known = isCutOff(request) ? cutOff(error) : toLatchkeyError(error);
     errors.inc({ code: known.code });
     if (known.error === 'server_error') this.#log(error, request);
     if (reply.sent) return;
@@ -118,6 +118,13 @@ function challengeOf(
   // RFC 6750 section 3.1: no error code where no credentials were presented.
   return status === 401 ? `Bearer ${REALM}` : undefined;
 }
+
+/** Whether the client went away, or was closed for its slowness, before its body was there. */
+const isCutOff = ({ raw }: FastifyRequest): boolean => raw.destroyed && !raw.complete;
+
+/** Node tells it as an error like any other; no fault of the server is to be logged for it. */
+const cutOff = (error: unknown): LatchkeyError =>
+  error instanceof LatchkeyError ? error : malformed('The request is not complete');
 
 /** What others throw keeps its status and loses its words, which may quote the request. */
 function toLatchkeyError(error: unknown): LatchkeyError {
