@@ -17,6 +17,7 @@ export async function call({ url }, path, { headers, ...init } = {}) {
   const text = await response.text();
   return {
     status: response.status,
+    text,
     body: text.startsWith('{') ? JSON.parse(text) : {},
     requestId: response.headers.get('x-request-id'),
   };
@@ -24,7 +25,7 @@ export async function call({ url }, path, { headers, ...init } = {}) {
 
 const newAddress = () => `10.${randomInt(256)}.${randomInt(256)}.${randomInt(1, 255)}`;
 
-const json = (body, method = 'POST') => ({
+export const json = (body, method = 'POST') => ({
   method,
   headers: { 'content-type': 'application/json' },
   body: JSON.stringify(body),

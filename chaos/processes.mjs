@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Everything that the run writes, PostgreSQL's data aside; removed at its end. */
@@ -93,6 +94,10 @@ function launch(file, parameters, env, { channel = 'ignore', tracer = [] } = {})
   for (const stream of [child.stdout, child.stderr]) {
     stream.on('data', (text) => (child.said = (child.said + text).slice(-8000)));
   }
+  child.complaints = [];
+  createInterface({ input: child.stdout }).on('line', (line) => {
+    if (/^{"level":"(error|fatal)"/.test(line)) child.complaints.push(line);
+  });
   running.add(child);
   child.ended = new Promise((resolve) => {
     child.once('exit', (code, signal) => {
@@ -115,9 +120,12 @@ function keptWaiting({ pid }) {
 
 function handle(child) {
   return {
+    pid: child.pid,
     /** How it ended, undefined while it runs. */
     exit: () => child.how,
     said: () => child.said,
+    /** What its log tells as an error. */
+    complaints: () => child.complaints,
     /** Waits for the end. @returns the exit code, or the signal */
     end: () => child.ended,
     kill: (signal = 'SIGKILL') => {

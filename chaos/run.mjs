@@ -4,7 +4,7 @@
 // and PostgreSQL goes away: real servers, a real PostgreSQL with its disk, no mocks. Ends with 1
 // when a bound is missed.
 //
-// --quick does a few rounds of each; --rounds as many as are asked for.
+// --quick does a few rounds of each that can be quick; --rounds as many as are asked for.
 import { appendFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { stopPostgres } from './postgres.mjs';
@@ -20,6 +20,7 @@ import { powerLoss } from './scenarios/power-loss.mjs';
 import { refreshAtOnce } from './scenarios/refresh-at-once.mjs';
 import { refreshRaces } from './scenarios/refresh-races.mjs';
 import { revokedElsewhere } from './scenarios/revoked-elsewhere.mjs';
+import { soak } from './scenarios/soak.mjs';
 import { print } from './table.mjs';
 
 const SCENARIOS = {
@@ -35,13 +36,16 @@ const SCENARIOS = {
   'key-rotation': keyRotation,
   'postgres-restart': postgresRestart,
   'cut-connections': cutConnections,
+  soak,
 };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: { quick: { type: 'boolean' }, rounds: { type: 'string' } },
 });
-const chosen = positionals.length > 0 ? positionals : Object.keys(SCENARIOS);
+const roundsOf = ({ quick, full }) => Number(values.rounds ?? (values.quick ? quick : full));
+const usual = Object.keys(SCENARIOS).filter((name) => !values.quick || SCENARIOS[name].quick > 0);
+const chosen = positionals.length > 0 ? positionals : usual;
 const unknown = chosen.find((name) => !Object.hasOwn(SCENARIOS, name));
 if (unknown !== undefined) {
   console.error(`There is no scenario ${unknown}; there are ${Object.keys(SCENARIOS).join(', ')}`);
@@ -62,8 +66,7 @@ function progress(text) {
 const rows = [];
 for (const name of chosen) {
   const scenario = SCENARIOS[name];
-  const usual = values.quick ? scenario.quick : scenario.full;
-  const rounds = values.rounds === undefined ? usual : Number(values.rounds);
+  const rounds = roundsOf(scenario);
   const tell = (text) => progress(`${name}: ${text}`);
   tell(`${rounds} rounds`);
   try {
