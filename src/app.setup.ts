@@ -35,6 +35,7 @@ export function createAdapter({ issuer, trustProxy }: Config): FastifyAdapter {
         ? (_address: string, hop: number) => hop < trustProxy
         : trustProxy,
     requestTimeout: 30_000,
+    connectionTimeout: 60_000, // in which nothing moves: who asks for much and does not read it
     keepAliveTimeout: 72_000, // longer than the usual 60 s of a load balancer
     http: {
       headersTimeout: 10_000,

@@ -280,6 +280,42 @@ describe('a client that goes away within the body', () => {
   });
 });
 
+describe('a client that asks for much', () => {
+  const REQUEST = 'GET /docs/swagger-ui.js HTTP/1.1\r\nHost: x\r\n\r\n';
+  /** More than the buffers on the way hold. */
+  const TIMES = 10;
+
+  /** @param after milliseconds that it reads nothing @returns how many answers came whole, at most */
+  async function read(after: number): Promise<number> {
+    const { length } = (await send(app, '/docs/swagger-ui.js')).text;
+    const socket = connect(Number(new URL(app.url).port), '127.0.0.1');
+    let bytes = 0;
+    socket.on('error', () => undefined);
+    socket.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes >= TIMES * length) socket.destroy();
+    });
+    socket.pause();
+    socket.write(REQUEST.repeat(TIMES));
+    await sleep(after);
+    socket.resume();
+    await new Promise((resolve) => socket.once('close', resolve));
+    return Math.floor(bytes / length);
+  }
+
+  it('and does not read it, is closed after a minute or two', async () => {
+    const server = app.nest.getHttpServer();
+    expect(server.timeout).toBe(60_000);
+    server.timeout = 300;
+    try {
+      expect(await read(0)).toBe(TIMES);
+      expect(await read(1500)).toBeLessThan(TIMES);
+    } finally {
+      server.timeout = 60_000;
+    }
+  });
+});
+
 describe('across origins', () => {
   const preflight = (origin: string) =>
     call(app, '/token', {
