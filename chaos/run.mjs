@@ -20,6 +20,7 @@ import { powerLoss } from './scenarios/power-loss.mjs';
 import { refreshAtOnce } from './scenarios/refresh-at-once.mjs';
 import { refreshRaces } from './scenarios/refresh-races.mjs';
 import { revokedElsewhere } from './scenarios/revoked-elsewhere.mjs';
+import { slowClients } from './scenarios/slow-clients.mjs';
 import { soak } from './scenarios/soak.mjs';
 import { print } from './table.mjs';
 
@@ -36,6 +37,7 @@ const SCENARIOS = {
   'key-rotation': keyRotation,
   'postgres-restart': postgresRestart,
   'cut-connections': cutConnections,
+  'slow-clients': slowClients,
   soak,
 };
 

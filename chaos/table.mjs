@@ -7,7 +7,7 @@ export function distribution(values, show = (value) => value.toFixed(0)) {
   return `median ${median}, p90 ${p90}, most ${most}`;
 }
 
-function percentile(values, share) {
+export function percentile(values, share) {
   const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))];
 }
