@@ -42,6 +42,27 @@ export function write(databaseUrl, sql) {
   db.close();
 }
 
+/** Does something while nobody else can write to the table of sessions. */
+export async function holdingSessions(databaseUrl, work) {
+  if (databaseUrl.startsWith('sqlite:')) {
+    const db = new DatabaseSync(databaseUrl.slice('sqlite:'.length), { timeout: 5000 });
+    db.exec('begin immediate');
+    try {
+      return await work();
+    } finally {
+      db.exec('rollback');
+      db.close();
+    }
+  }
+  const client = await connect(databaseUrl);
+  try {
+    await client.query('begin; lock table sessions in exclusive mode');
+    return await work();
+  } finally {
+    await client.end();
+  }
+}
+
 /** How often refresh tokens were taken for stolen ones. */
 export async function reuses(databaseUrl) {
   const [{ count }] = await query(

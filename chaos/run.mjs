@@ -8,6 +8,7 @@
 import { appendFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { stopPostgres } from './postgres.mjs';
+import { abortedRequests } from './scenarios/aborted-requests.mjs';
 import { cutConnections } from './scenarios/cut-connections.mjs';
 import { keyRotation } from './scenarios/key-rotation.mjs';
 import { killCopy } from './scenarios/kill-copy.mjs';
@@ -37,6 +38,7 @@ const SCENARIOS = {
   'key-rotation': keyRotation,
   'postgres-restart': postgresRestart,
   'cut-connections': cutConnections,
+  'aborted-requests': abortedRequests,
   'slow-clients': slowClients,
   soak,
 };
