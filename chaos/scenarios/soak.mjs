@@ -23,6 +23,7 @@ const ENVIRONMENT = {
   MAX_SESSIONS: '50',
   METRICS: 'open',
   LOG_LEVEL: 'info',
+  NODE_OPTIONS: `--import=${new URL('../collect-on-signal.mjs', import.meta.url)}`,
 };
 
 /** The command line, one a minute in turn. */
@@ -46,7 +47,7 @@ const TABLES = {
   api_tokens: { end: 'ended_at', kept: 2 * HOUR, ahead: 0, aged: true },
   attempts: { end: 'ends_at', kept: 0, ahead: 15 * MINUTE },
   // None is deleted in the first hour of a process: the clock may be wrong.
-  revocations: { end: 'expires_at', kept: 0, ahead: 2 * MINUTE, from: HOUR },
+  revocations: { end: 'expires_at', kept: 0, ahead: 3 * MINUTE, from: HOUR },
   audit: { end: 'at', kept: AUDIT_KEPT, ahead: 0 },
 };
 /** Of no bound but that of users and their addresses; told with the others. */
@@ -64,8 +65,8 @@ const ABOUT_THIEVES = /"A refresh token of session \S+ was used again/;
 const MOST_SLOPE = 1;
 /** Minutes from which on a slope, and a size, say anything: see `judgeMemory`, `judgeSizes`. */
 const SLOPE_FROM = 60;
-/** Minutes of which the least is taken. */
-const WINDOW = 5;
+/** Milliseconds in which V8 gives back what it collected. */
+const GIVEN_BACK = 2_000;
 /** Minutes from which on a quarter is more than a few looks. */
 const FLAT_FROM = 20;
 /** Connections of clients that are open at the moment. */
@@ -101,7 +102,8 @@ async function onDatabase(kind, rounds, tell) {
     }
   }
   await load.stop();
-  if (server.exit() !== undefined) faults.push(`it ended: ${server.exit()}, ${server.said()}`);
+  if (server.exit() !== undefined)
+    faults.push(`it ended: ${server.exit()}, ${server.said().slice(-500)}`);
   await server.kill('SIGTERM');
   const { requests, refused } = load.counts;
   return [
@@ -136,13 +138,17 @@ async function lookFor(minute, from, { server, databaseUrl, load }) {
   const code = await running.end();
   if (code !== 0) faults.push(`${command.join(' ')} ended with ${code}: ${running.said()}`);
   const least = (name) => Math.min(...looks.map((look) => look[name]));
+  process.kill(server.pid, 'SIGUSR2');
+  await sleep(GIVEN_BACK);
+  const { rss } = vitals(server);
   const metric = await metrics(server);
   const { rows, out } = await countRows(databaseUrl, performance.now() - from);
   await age(databaseUrl);
   return {
     minute,
     oddBefore,
-    rss: least('rss'),
+    most: Math.max(...looks.map((look) => look.rss)),
+    rss,
     fds: least('fds'),
     threads: least('threads'),
     heap: metric('nodejs_heap_size_used_bytes') / 2 ** 20,
@@ -205,26 +211,23 @@ async function sizes(databaseUrl) {
 }
 
 /**
- * V8's heap saws: of each minute the least counts, of each window of minutes the least of these, and
- * of the slopes between any two windows the median (Theil and Sen), which a few odd ones do not move.
- * In the first quarter caches fill up: of tokens, and of what V8 compiled. A soak shorter than an hour
- * is told its slope and not judged by it: the saw alone is more than what would be allowed.
+ * V8's heap saws by tens of MiB, over many minutes: so all garbage is collected before each look, and
+ * of the slopes between any two minutes the median counts (Theil and Sen), which a few odd ones do
+ * not move. In the first quarter caches fill up, of ten thousand tokens for one. A soak shorter than an hour
+ * is told its slope and not judged by it.
  */
 function judgeMemory(minutes) {
   const warm = minutes.slice(quarter(minutes));
-  const windows = [];
-  for (let i = 0; i + WINDOW <= warm.length; i += WINDOW) {
-    windows.push(warm.slice(i, i + WINDOW).reduce((a, b) => (b.rss < a.rss ? b : a)));
-  }
-  const slope = slopeOf(windows.map(({ minute, rss }) => [minute / 60, rss]));
+  const slope = slopeOf(warm.map(({ minute, rss }) => [minute / 60, rss]));
   const heap = slopeOf(warm.map((seen) => [seen.minute / 60, seen.heap]));
   const judged = minutes.length >= SLOPE_FROM;
   const show = (value) => (value === undefined ? 'too few minutes' : value.toFixed(1));
   return {
-    what: '  memory after a quarter, MiB',
+    what: '  memory without garbage after a quarter, MiB',
     measured:
       `${show(warm[0]?.rss)} to ${show(warm.at(-1)?.rss)}; ` +
-      `an hour: ${show(slope)}, of the heap ${show(heap)}`,
+      `an hour: ${show(slope)}, of the heap ${show(heap)}; ` +
+      `with garbage at most ${show(Math.max(...minutes.map(({ most }) => most)))}`,
     bound: judged ? `<= ${MOST_SLOPE} an hour` : `none below ${SLOPE_FROM} minutes`,
     faults: judged && slope > MOST_SLOPE ? [`it grows by ${show(slope)} MiB an hour`] : [],
   };
@@ -294,10 +297,10 @@ function judgeSizes(minutes, kind) {
   };
 }
 
-function describe({ rss, heap, fds, threads, handles, size, log, rows }, { counts, odd }) {
+function describe({ rss, most, heap, fds, threads, handles, size, log, rows }, { counts, odd }) {
   const tables = Object.entries(rows).map(([table, count]) => `${table} ${count}`);
   return (
-    `${counts.requests} requests, ${odd.length} odd; RSS ${rss.toFixed(1)}, heap ${heap.toFixed(1)}, ` +
+    `${counts.requests} requests, ${odd.length} odd; RSS ${rss.toFixed(1)}, at most ${most.toFixed(1)}, heap ${heap.toFixed(1)}, ` +
     `database ${size.toFixed(1)}, log ${log.toFixed(1)} MiB; ${fds} fds, ${threads} threads, ` +
     `${handles} handles; ${tables.join(', ')}`
   );
