@@ -20,6 +20,9 @@ const KNOWN_PER_USER = 20;
 /** Milliseconds: one that was seen less long ago is not written again. */
 const SEEN_RECENTLY = 86_400_000;
 const PRUNE_EVERY = 60_000;
+const SETTLE_EVERY = 1_000;
+/** Attempts. */
+const MOST_OWED = 10_000;
 
 /** Who tries. */
 export interface Attempt {
@@ -45,7 +48,10 @@ export interface Ticket {
 @Injectable()
 export class Throttle implements OnModuleInit, OnModuleDestroy {
   readonly #key: KeyObject;
-  #timer: NodeJS.Timeout | undefined;
+  /** What could not be given back, since the database failed for that, too. */
+  readonly #owed: { keys: Keys; endsAt: number }[] = [];
+  #settling = false;
+  readonly #timers: NodeJS.Timeout[] = [];
 
   constructor(
     @Inject(Database) private readonly db: Database,
@@ -57,11 +63,15 @@ export class Throttle implements OnModuleInit, OnModuleDestroy {
   }
 
   onModuleInit(): void {
-    this.#timer = setInterval(() => void this.#prune().catch(() => undefined), PRUNE_EVERY).unref();
+    const regularly = (work: () => Promise<void>, every: number): void => {
+      this.#timers.push(setInterval(() => void work().catch(() => undefined), every).unref());
+    };
+    regularly(() => this.#prune(), PRUNE_EVERY);
+    regularly(() => this.#settle(), SETTLE_EVERY);
   }
 
   onModuleDestroy(): void {
-    clearInterval(this.#timer);
+    this.#timers.forEach(clearInterval);
   }
 
   /**
@@ -82,7 +92,7 @@ export class Throttle implements OnModuleInit, OnModuleDestroy {
       return await work();
     } catch (error) {
       if (error instanceof LatchkeyError && error.error === 'temporarily_unavailable') {
-        await this.#refund(this.db, keys).catch(() => undefined);
+        await this.#refund(this.db, keys).catch(() => this.#owe(keys));
       }
       throw error;
     }
@@ -177,6 +187,25 @@ export class Throttle implements OnModuleInit, OnModuleDestroy {
       .where('key', 'in', Object.values(keys))
       .where('count', '>', 0)
       .execute();
+  }
+
+  #owe(keys: Keys): void {
+    if (this.#owed.length >= MOST_OWED) return;
+    this.#owed.push({ keys, endsAt: this.clock.now() + WINDOW });
+  }
+
+  /** Gives back what is owed once the database is there again, and in its window only. */
+  async #settle(): Promise<void> {
+    if (this.#settling) return;
+    this.#settling = true;
+    try {
+      for (let owed = this.#owed[0]; owed !== undefined; owed = this.#owed[0]) {
+        if (owed.endsAt > this.clock.now()) await this.#refund(this.db, owed.keys);
+        this.#owed.shift();
+      }
+    } finally {
+      this.#settling = false;
+    }
   }
 
   async #remember(executor: Executor, account: string, address: string): Promise<void> {

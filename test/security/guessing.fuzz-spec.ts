@@ -1,3 +1,4 @@
+import { Database } from '../../src/database/database.js';
 import { unavailable } from '../../src/errors.js';
 import { Passwords } from '../../src/passwords/passwords.js';
 import { AccessTokens } from '../../src/tokens/access-tokens.js';
@@ -20,6 +21,7 @@ import {
 } from '../support/client.js';
 import { DATABASES } from '../support/databases.js';
 import { type Watched, withOracle } from '../support/oracle.js';
+import { until } from '../support/until.js';
 
 /** What one name is allowed from one address, one address, and one name from everywhere. */
 const PAIR = 30;
@@ -396,6 +398,29 @@ it('A right password is no attempt while no token can be made, nor is the change
   Object.assign(tokens, { lifetime });
   Object.assign(passwords, { hash });
   await logIn(app, user);
+  await app.close();
+});
+
+it('An attempt that was none is given back as soon as the database can', async () => {
+  const app = await startApp();
+  const user = await newLogin(app);
+  const tokens = app.nest.get(AccessTokens, { strict: false });
+  const db = app.nest.get(Database, { strict: false });
+  const { lifetime } = tokens;
+  const away = () => {
+    throw unavailable('database_unavailable', 1);
+  };
+  Object.assign(tokens, { lifetime: away });
+  Object.assign(db, { updateTable: away });
+  expect((await call(app, '/token', form({ ...user }))).status).toBe(503);
+  const counts = async () => {
+    const rows = await app.db.selectFrom('attempts').select('count').execute();
+    return rows.map(({ count }) => count).join();
+  };
+  expect(await counts()).toBe('1,1,1');
+  Reflect.deleteProperty(db, 'updateTable'); // of the object, not of the class
+  await until(counts, '0,0,0', 5000);
+  Object.assign(tokens, { lifetime });
   await app.close();
 });
 
