@@ -80,7 +80,7 @@ export async function configureApp(app: NestFastifyApplication, log: Logger): Pr
   }
   useValidation(app);
   app.useGlobalFilters(errors);
-  if (config.docs) serveDocs(fastify, createDocument(app));
+  if (config.docs) serveDocs(fastify, () => createDocument(app));
   await app.init();
 }
 

@@ -30,30 +30,39 @@ const FILES = [
   ['/docs/favicon.png', swaggerUi, 'favicon-32x32.png', 'image/png'],
 ] as const;
 
-/** Serves Swagger UI, the files above and no more, and the document it shows. */
-export function serveDocs(fastify: FastifyInstance, document: OpenAPIObject): void {
-  const json = Buffer.from(JSON.stringify(document));
-  serve(fastify, '/docs-json', 'application/json; charset=utf-8', json);
+/**
+ * Serves Swagger UI, the files above and no more, and the document it shows. Nothing is read or made
+ * before somebody asks for it: a twelfth of a start.
+ */
+export function serveDocs(fastify: FastifyInstance, document: () => OpenAPIObject): void {
+  serve(fastify, '/docs-json', 'application/json; charset=utf-8', () =>
+    Buffer.from(JSON.stringify(document())),
+  );
   fastify.get('/', (_request, reply) => reply.redirect('docs', 302));
   for (const [url, directory, file, type] of FILES) {
-    serve(fastify, url, type, readFileSync(join(directory, file)));
+    serve(fastify, url, type, () => readFileSync(join(directory, file)));
   }
 }
 
 /** Browsers ask each time, and get the 1.5 MB again only when they have changed. */
-function serve(fastify: FastifyInstance, url: string, type: string, content: Buffer): void {
-  const etag = `"${createHash('sha256').update(content).digest('base64url')}"`;
-  const headers = {
-    'content-security-policy': CONTENT_SECURITY_POLICY,
-    'cache-control': 'no-cache',
-    'content-type': type,
-    etag,
-  };
+function serve(fastify: FastifyInstance, url: string, type: string, read: () => Buffer): void {
+  let made: { content: Buffer; headers: Record<string, string> } | undefined;
   fastify.get(url, (request, reply) => {
-    const known = request.headers['if-none-match'] === etag;
+    const { content, headers } = (made ??= withHeaders(read(), type));
+    const known = request.headers['if-none-match'] === headers.etag;
     return reply
       .headers(headers)
       .code(known ? 304 : 200)
       .send(known ? undefined : content);
   });
+}
+
+function withHeaders(content: Buffer, type: string) {
+  const headers = {
+    'content-security-policy': CONTENT_SECURITY_POLICY,
+    'cache-control': 'no-cache',
+    'content-type': type,
+    etag: `"${createHash('sha256').update(content).digest('base64url')}"`,
+  };
+  return { content, headers };
 }
