@@ -36,6 +36,7 @@ for (const entry of ['server', 'cli']) {
     format: 'esm',
     sourcemap: true,
     codeSplitting: false,
+    comments: false,
   });
   refuseRenamed(output[0].code);
 }
