@@ -169,14 +169,17 @@ export async function startTime({ settings, plan, progress }) {
   ]);
 }
 
-/** Each case once a round, in alternating order, after one round that warms them up. */
-export async function inTurns(cases, { rounds, seconds }, progress, what, run) {
+/**
+ * Each case once a round, in alternating order, after one round that warms them up: V8 compiles well
+ * only what has run for a while, and a server runs for weeks.
+ */
+export async function inTurns(cases, { rounds, seconds, warmSeconds }, progress, what, run) {
   const rates = Object.fromEntries(Object.keys(cases).map((name) => [name, []]));
   const order = Object.entries(cases);
   for (let round = 0; round <= rounds; round++) {
     progress(round === 0 ? `${what}: warming up` : `${what}: round ${round} of ${rounds}`);
     for (const [name, case_] of round % 2 === 0 ? order : order.toReversed()) {
-      const rate = await run(case_, seconds);
+      const rate = await run(case_, round === 0 ? warmSeconds : seconds);
       if (round > 0) rates[name].push(rate);
     }
   }

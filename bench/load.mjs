@@ -1,7 +1,11 @@
 // Sends requests, as many connections at once as it is told to, and tells what came back.
 import { readFileSync } from 'node:fs';
+import { Agent, request as httpRequest } from 'node:http';
+import { json } from 'node:stream/consumers';
 import autocannon from 'autocannon';
 import { serve } from './child.mjs';
+
+const agent = new Agent({ keepAlive: true });
 
 /**
  * @param options.tokens file of access tokens: each connection goes round a part of its own, so
@@ -77,14 +81,19 @@ async function refresh({ url, seconds, refreshTokens }) {
   return { rate: took.length / seconds, p50: took[took.length >> 1], refreshTokens: next };
 }
 
-async function exchange(url, refreshToken) {
-  const response = await fetch(url, {
-    method: 'POST',
-    body: new URLSearchParams({ grant_type: 'refresh_token', refresh_token: refreshToken }),
+/** By `node:http`, which takes less of this core than `fetch`: the server is to be the busy one. */
+function exchange(url, refreshToken) {
+  const body = new URLSearchParams({ grant_type: 'refresh_token', refresh_token: refreshToken });
+  const headers = { 'content-type': 'application/x-www-form-urlencoded' };
+  return new Promise((resolve, reject) => {
+    const request = httpRequest(url, { method: 'POST', agent, headers }, async (response) => {
+      const answer = await json(response);
+      if (response.statusCode === 200) resolve(answer.refresh_token);
+      else reject(new Error(`A refresh was answered ${JSON.stringify(answer)}`));
+    });
+    request.on('error', reject);
+    request.end(body.toString());
   });
-  const answer = await response.json();
-  if (response.status !== 200) throw new Error(`A refresh was answered ${JSON.stringify(answer)}`);
-  return answer.refresh_token;
 }
 
 serve({ run, refresh });
