@@ -35,10 +35,12 @@ for (const entry of ['server', 'cli']) {
     dir: 'dist',
     format: 'esm',
     sourcemap: true,
-    codeSplitting: false,
+    // A command loads what it needs; the server needs all there is.
+    codeSplitting: entry === 'cli',
+    chunkFileNames: 'cli/bundled/[name]-[hash].js',
     comments: false,
   });
-  refuseRenamed(output[0].code);
+  for (const { code = '' } of output) refuseRenamed(code);
 }
 
 /** What is decorated shows its name: in the document, and in what Nest says. */

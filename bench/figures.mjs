@@ -56,27 +56,39 @@ export async function requests({ servers, token, plan, progress }) {
 
 /** Logins against argon2id alone, on the same core: a second of the clock, waiting and all. */
 export async function logins({ servers, users, plan, progress }) {
-  const { app, argon2, load } = servers;
+  const { app, argon2, bareLogin, load } = servers;
+  await bareLogin.ask('createUsers', { users: users.list });
+  const through = async ({ url }, seconds) => {
+    const { rate, statuses, errors } = await load.ask('run', {
+      url: `${url}/token`,
+      users: users.file,
+      connections: 8,
+      seconds,
+    });
+    refuseFailures(statuses, errors);
+    return rate;
+  };
   const cases = {
     argon2: (seconds) => argon2.ask('rate', { seconds }),
+    bare: (seconds) => through(bareLogin, seconds),
     logins: async (seconds) => {
-      const { rate, statuses, errors } = await load.ask('run', {
-        url: `${app.url}/token`,
-        users: users.file,
-        connections: 8,
-        seconds,
-      });
-      refuseFailures(statuses, errors);
+      const rate = await through(app, seconds);
       await oneToken(app, users);
       return rate;
     },
   };
   const turns = { ...plan, seconds: plan.loginSeconds };
   const rates = await inTurns(cases, turns, progress, 'logins', (run, seconds) => run(seconds));
-  const ratios = rates.logins.map((rate, round) => rate / rates.argon2[round]);
+  const against = (name, other) => rates[name].map((rate, round) => rate / rates[other][round]);
+  const ratios = against('logins', 'argon2');
   const whole = (rate) => rate.toFixed(0);
   return [
     ['logins / bare argon2id', spread(ratios, ratio), '>= 0.90', median(ratios) >= 0.9],
+    [
+      '  the same writes by hand on node:http / bare argon2id',
+      spread(against('bare', 'argon2'), ratio),
+    ],
+    ['  logins / these', spread(against('logins', 'bare'), ratio)],
     ['  logins a second', spread(rates.logins, whole)],
     ['  argon2id a second', spread(rates.argon2, whole)],
   ];

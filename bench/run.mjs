@@ -77,6 +77,7 @@ const servers = {
     DATABASE_URL: `sqlite:${directory}/hs256.db`,
     JWT_SECRET: 'only-for-the-benchmark-b3JkaW5hcnkgcmFuZG9tIHRleHQ',
   }),
+  bareLogin: await start('bare-login.mjs', SERVER, { FILE: `${directory}/bare-login.db` }),
   bareRefresh: await start('bare-refresh.mjs', SERVER, { FILE: `${directory}/bare.db` }),
   load: await start('load.mjs', LOAD),
   otherLoad: await start('load.mjs', LOAD),
