@@ -12,9 +12,12 @@ const EXTERNAL = [
   '@zxcvbn-ts/core',
   '@zxcvbn-ts/language-common',
   'bcrypt',
+  // @nestjs/mapped-types asks for its storage by path: what is in here would be another one.
+  'class-transformer',
   // It finds the files that it serves beside itself.
   /\/http\/docs\/docs\.js$/,
-  // Of Nest and pg: asked for where they are installed, which they are not.
+  // Of Nest and pg: asked for where they are installed, which they are not. Whoever installs one of
+  // Nest's takes it off this list: it has to be in here with the rest of Nest.
   '@fastify/multipart',
   '@fastify/static',
   '@fastify/view',
@@ -43,8 +46,13 @@ for (const entry of ['server', 'cli']) {
   for (const { code = '' } of output) refuseRenamed(code);
 }
 
-/** What is decorated shows its name: in the document, and in what Nest says. */
+/** A class without a name of its own takes its variable's, and the document shows it. */
 function refuseRenamed(code) {
-  const renamed = /\b\w+\$\d+(?= = __decorate\(|\.prototype, )/.exec(code);
-  if (renamed) throw new Error(`Two decorated classes have one name: ${renamed[0]}`);
+  const declared = /\b(?:var (\w+\$\d+) = class|class (\w+\$\d+))(?: extends [^{]+)? \{/;
+  const documented = /(?:\s*[\w$]+;)*\s*static _OPENAPI_METADATA_FACTORY/;
+  const renamed = new RegExp(declared.source + documented.source).exec(code);
+  if (renamed) {
+    const [, variable, name = variable] = renamed;
+    throw new Error(`Another class, perhaps of a package, has the name of this one: ${name}`);
+  }
 }

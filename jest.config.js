@@ -1,5 +1,5 @@
-// Unit specs run from src; everything else runs against the build, so that what is tested is
-// what is shipped (the OpenAPI document, for one, exists only there).
+// Unit specs run from src; everything else runs against the modules of the build (the OpenAPI
+// document, for one, exists only there), and what starts the program against its bundle.
 const typescript = {
   '^.+\\.ts$': [
     '@swc/jest',

@@ -32,7 +32,7 @@ const FILES = [
 
 /**
  * Serves Swagger UI, the files above and no more, and the document it shows. Nothing is read or made
- * before somebody asks for it: a twelfth of a start.
+ * before somebody asks for it: a sixth of a start.
  */
 export function serveDocs(fastify: FastifyInstance, document: () => OpenAPIObject): void {
   serve(fastify, '/docs-json', 'application/json; charset=utf-8', () =>
