@@ -59,3 +59,16 @@ it('frees the place of work that failed', async () => {
   expect(queue.length).toBe(0);
   await queue.run(login('a'), () => Promise.resolve());
 });
+
+it('refuses whose turn does not come, and gives the place to the next', async () => {
+  const queue = new HashQueue(1, 100, 50);
+  const { work, finish } = held();
+  const first = queue.run(login('first'), work);
+  await expect(queue.run(login('waiting'), work)).rejects.toEqual(BUSY);
+  expect(queue.length).toBe(1);
+  const next = queue.run(login('waiting'), () => Promise.resolve('done'));
+  finish();
+  await first;
+  expect(await next).toBe('done');
+  expect(queue.length).toBe(0);
+});

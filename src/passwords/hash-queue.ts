@@ -4,6 +4,9 @@ import { hashQueue } from '../metrics/metrics.js';
 /** Seconds after which a client should try again when the queue is full. */
 const RETRY_AFTER = 2;
 
+/** Milliseconds: before its connection is closed, on which nothing moves meanwhile. */
+const PATIENCE = 45_000;
+
 /** On whose behalf a hash is computed, so that nobody takes all of the queue. */
 export interface Owner {
   address: string;
@@ -25,6 +28,8 @@ export class HashQueue {
   constructor(
     private readonly concurrency: number,
     private readonly capacity: number,
+    /** Milliseconds that work waits for its turn. */
+    private readonly patience = PATIENCE,
   ) {
     this.#share = Math.ceil(capacity / 4);
   }
@@ -35,7 +40,8 @@ export class HashQueue {
 
   /**
    * Runs the work when its turn comes.
-   * @throws temporarily_unavailable when the queue, or this owner's share of it, is full
+   * @throws temporarily_unavailable when the queue, or this owner's share of it, is full, and when
+   *   its turn does not come
    */
   async run<T>({ address, purpose }: Owner, work: () => Promise<T>): Promise<T> {
     const shares = purpose === 'registration' ? [address, purpose] : [address];
@@ -46,11 +52,14 @@ export class HashQueue {
     hashQueue.inc();
     try {
       await this.#turn();
-      return await work();
+      try {
+        return await work();
+      } finally {
+        this.#next();
+      }
     } finally {
       for (const key of shares) this.#release(key);
       hashQueue.dec();
-      this.#next();
     }
   }
 
@@ -59,7 +68,17 @@ export class HashQueue {
       this.#running++;
       return;
     }
-    await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    await new Promise<void>((resolve, reject) => {
+      const granted = (): void => {
+        clearTimeout(timer);
+        resolve();
+      };
+      const timer = setTimeout(() => {
+        this.#waiting.splice(this.#waiting.indexOf(granted), 1);
+        reject(unavailable('busy', RETRY_AFTER));
+      }, this.patience);
+      this.#waiting.push(granted);
+    });
   }
 
   /** Hands the place on to who waits longest, or frees it. */
