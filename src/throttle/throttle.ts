@@ -180,12 +180,14 @@ export class Throttle implements OnModuleInit, OnModuleDestroy {
     });
   }
 
-  async #refund(executor: Executor, keys: Keys): Promise<void> {
+  /** @param endsAt of a window that was opened before it, and is not the next one already */
+  async #refund(executor: Executor, keys: Keys, endsAt = this.clock.now() + WINDOW): Promise<void> {
     await executor
       .updateTable('attempts')
       .set(({ eb }) => ({ count: eb('count', '-', 1) }))
       .where('key', 'in', Object.values(keys))
       .where('count', '>', 0)
+      .where('ends_at', '<=', endsAt)
       .execute();
   }
 
@@ -200,7 +202,7 @@ export class Throttle implements OnModuleInit, OnModuleDestroy {
     this.#settling = true;
     try {
       for (let owed = this.#owed[0]; owed !== undefined; owed = this.#owed[0]) {
-        if (owed.endsAt > this.clock.now()) await this.#refund(this.db, owed.keys);
+        if (owed.endsAt > this.clock.now()) await this.#refund(this.db, owed.keys, owed.endsAt);
         this.#owed.shift();
       }
     } finally {
