@@ -34,6 +34,13 @@ it('A prepared statement is built once, and runs with the values of each run', a
   expect(built).toBe(1);
 });
 
+it('A statement that spreads its values, which are not known yet, is refused', async () => {
+  const run = prepared((executor, values: Values) =>
+    executor.selectNoFrom((eb) => Object.values({ ...values }).map(() => eb.val(1).as('a'))),
+  );
+  await expect(run(db, { a: 1, b: null })).rejects.toThrow('name each');
+});
+
 it('A statement that computes with a value, which is not known yet, is refused', async () => {
   const run = prepared((executor, { a }: Values) =>
     executor.selectNoFrom(sql<number>`${a + 1}`.as('a')),

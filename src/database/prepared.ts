@@ -1,6 +1,10 @@
 import type { Compilable, CompiledQuery } from 'kysely';
 import { type Executor, isPostgres } from './database.js';
 
+const nameEach = (): never => {
+  throw new TypeError('The values are not known before the statement runs: name each of them');
+};
+
 /** Stands in a statement for a value that each run brings. */
 class Slot {
   constructor(readonly name: string) {}
@@ -13,7 +17,7 @@ class Slot {
 
 /**
  * A statement that is built and compiled at its first run, and not at each: for the few that every
- * login and every refresh runs, of which building them was a fifth.
+ * login and every refresh runs, since to build them is a fifth of what a refresh computes.
  *
  * @param build is given a stand-in for each value; it may hand each on as a value, and do nothing else with it
  * @returns runs the statement, on the database or in a transaction, and gives its rows
@@ -34,5 +38,5 @@ export function prepared<Values extends object, Row>(
 }
 
 function slots<Values extends object>(): Values {
-  return new Proxy({} as Values, { get: (_, name) => new Slot(String(name)) });
+  return new Proxy({} as Values, { get: (_, name) => new Slot(String(name)), ownKeys: nameEach });
 }
