@@ -107,6 +107,11 @@ async function among({ what, within, start, byteByByte, deaf }, count, { server,
   const ended = await closing(server, before.fds, from, within + SLACK);
   if (ended.left > 0) faults.push(`${ended.left} are still connected after ${within + SLACK} s`);
   const lives = await crowd.ask('lives');
+  // As long as every client of the kind is given; a deaf one is not told when it is closed.
+  const soonest = Math.min(...lives) / 1000;
+  if (!deaf && soonest < within - CHECKED_EVERY - 1) {
+    faults.push(`one was closed after ${soonest.toFixed(1)} s`);
+  }
   await crowd.ask('drop');
   const idleAgain = await healthy(server, token);
   const usual = Math.max(idle.p99, idleAgain.p99);
