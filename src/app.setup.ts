@@ -42,6 +42,7 @@ export function createAdapter({ issuer, trustProxy }: Config): FastifyAdapter {
       connectionsCheckingInterval: 5_000,
       requireHostHeader: false, // Node's own answer has none of our headers: see useHostCheck()
     },
+    rewriteUrl: ({ url = '' }) => (isTarget(url) ? url : `/${url}`),
     genReqId: () => randomUUID(),
     requestIdHeader: false,
     return503OnClosing: false, // what comes in on an open connection is still answered
@@ -52,6 +53,12 @@ export function createAdapter({ issuer, trustProxy }: Config): FastifyAdapter {
     clientErrorHandler: (error: Error, socket: Socket) => answerRawSocket(error, socket, headers),
   });
 }
+
+/**
+ * What fastify looks for a route with: a path, or a URL (RFC 9112 section 3.2). It answers anything else
+ * by itself, without a hook: without our headers, and without a line in the log.
+ */
+const isTarget = (url: string): boolean => url.startsWith('/') || /^https?:\/\//i.test(url);
 
 /** All that stands between a socket and a handler: the same for the program and its tests. */
 export async function configureApp(app: NestFastifyApplication, log: Logger): Promise<void> {

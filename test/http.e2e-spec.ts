@@ -239,6 +239,28 @@ describe('on the wire', () => {
     },
   );
 
+  it.each(['*token', '*', '?a=b', 'x:y', 'ftp://x/secure-data'])(
+    'the target %s is answered as any other that is unknown',
+    async (target) => {
+      for (const method of ['GET', 'POST', 'OPTIONS']) {
+        const answer = await rawHttp(
+          app,
+          `${method} ${target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`,
+        );
+        expect(answer).toMatch(/^HTTP\/1\.1 (400|404) /);
+        expect(answer).toContain('\r\ncontent-security-policy: ');
+      }
+    },
+  );
+
+  it('a whole URL is a target like its path', async () => {
+    const answer = await rawHttp(
+      app,
+      'GET http://x/health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n',
+    );
+    expect(answer).toMatch(/^HTTP\/1\.1 200 /);
+  });
+
   it('each of two pipelined requests gets its own answer', async () => {
     const answer = await rawHttp(
       app,
