@@ -110,7 +110,14 @@ async function openLoad() {
       else note(`${name} refused a token`);
     }
   };
+  /** One at a time of each session, as a client does: of two, the later answer may be the older token. */
+  const renewing = new Set();
   const renew = async (index) => {
+    if (renewing.has(index)) return;
+    renewing.add(index);
+    await exchange(index).finally(() => renewing.delete(index));
+  };
+  const exchange = async (index) => {
     const { status, body } = await refresh(any(), sessions[index].refresh_token);
     if (status !== 200) return note(`a refresh was answered ${status} ${body.code}`);
     sessions[index] = body;
