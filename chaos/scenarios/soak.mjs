@@ -46,8 +46,9 @@ const TABLES = {
   sessions: { end: 'idle_expires_at', kept: 25 * HOUR, ahead: 3 * MINUTE, aged: true },
   api_tokens: { end: 'ended_at', kept: 2 * HOUR, ahead: 0, aged: true },
   attempts: { end: 'ends_at', kept: 0, ahead: 15 * MINUTE },
-  // None is deleted in the first hour of a process: the clock may be wrong.
-  revocations: { end: 'expires_at', kept: 0, ahead: 3 * MINUTE, from: HOUR },
+  // Of an API token it lasts as long as instances remember one, five minutes and one. None is deleted
+  // in the first hour of a process: the clock may be wrong.
+  revocations: { end: 'expires_at', kept: 0, ahead: 7 * MINUTE, from: HOUR },
   audit: { end: 'at', kept: AUDIT_KEPT, ahead: 0 },
 };
 /** Of no bound but that of users and their addresses; told with the others. */
