@@ -76,7 +76,7 @@ export class HashQueue {
       const timer = setTimeout(() => {
         this.#waiting.splice(this.#waiting.indexOf(granted), 1);
         reject(unavailable('busy', RETRY_AFTER));
-      }, this.patience);
+      }, this.patience).unref();
       this.#waiting.push(granted);
     });
   }
