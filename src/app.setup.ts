@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { type ServerResponse, STATUS_CODES } from 'node:http';
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyReply, FastifyRequest } from 'fastify';
@@ -42,7 +42,6 @@ export function createAdapter({ issuer, trustProxy }: Config): FastifyAdapter {
       connectionsCheckingInterval: 5_000,
       requireHostHeader: false, // Node's own answer has none of our headers: see useHostCheck()
     },
-    rewriteUrl: ({ url = '' }) => (isTarget(url) ? url : `/${url}`),
     genReqId: () => randomUUID(),
     requestIdHeader: false,
     return503OnClosing: false, // what comes in on an open connection is still answered
@@ -55,15 +54,20 @@ export function createAdapter({ issuer, trustProxy }: Config): FastifyAdapter {
 }
 
 /**
- * What fastify looks for a route with: a path, or a URL (RFC 9112 section 3.2). It answers anything else
- * by itself, without a hook: without our headers, and without a line in the log.
+ * A target that is neither a path nor a URL (RFC 9112 section 3.2) becomes a path that is unknown: fastify
+ * answers any other by itself, without a hook, so without our headers and a line in the log. Not by
+ * its `rewriteUrl`, which costs every request more than this.
  */
-const isTarget = (url: string): boolean => url.startsWith('/') || /^https?:\/\//i.test(url);
+function toPath(request: IncomingMessage): void {
+  const { url = '' } = request;
+  if (!url.startsWith('/') && !/^https?:\/\//i.test(url)) request.url = `/${url}`;
+}
 
 /** All that stands between a socket and a handler: the same for the program and its tests. */
 export async function configureApp(app: NestFastifyApplication, log: Logger): Promise<void> {
   const config = app.get(Config);
   const fastify = app.getHttpAdapter().getInstance();
+  fastify.server.prependListener('request', toPath);
   // What a guard sets later is there from the start: every request keeps the shape it was made in.
   fastify.decorateRequest('user', undefined);
   useBodyParsers(fastify);
