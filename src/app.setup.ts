@@ -56,7 +56,7 @@ export function createAdapter({ issuer, trustProxy }: Config): FastifyAdapter {
 /**
  * A target that is neither a path nor a URL (RFC 9112 section 3.2) becomes a path that is unknown: fastify
  * answers any other by itself, without a hook, so without our headers and a line in the log. Not by
- * its `rewriteUrl`, which costs every request more than this.
+ * its `rewriteUrl`, which keeps the target of every request twice.
  */
 function toPath(request: IncomingMessage): void {
   const { url = '' } = request;
