@@ -2,6 +2,7 @@
 // every answer is the one that is due. Rounds are minutes.
 import { statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { bearer, call, refresh, register, tryLogin } from '../client.mjs';
 import { DATABASES, newDatabase, query } from '../databases.mjs';
 import { startLoad } from '../load.mjs';
 import { startCommand, startServer } from '../processes.mjs';
@@ -11,6 +12,8 @@ const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 /** What is begun in a second, on each database: some 20 requests. */
 const RATE = 12;
+/** As many access tokens as a server remembers. */
+const REMEMBERED = 10_000;
 /** Seconds between two looks at the process. */
 const LOOK_EVERY = 5;
 
@@ -85,6 +88,7 @@ async function run({ rounds, tell }) {
 async function onDatabase(kind, rounds, tell) {
   const databaseUrl = await newDatabase(kind);
   const server = await startServer(databaseUrl, ENVIRONMENT);
+  await fillCache(server);
   const from = performance.now();
   const load = await startLoad(server, { rate: RATE, reuseInterval: 2_000 });
   const minutes = [];
@@ -125,6 +129,16 @@ async function onDatabase(kind, rounds, tell) {
   ];
 }
 
+/** At the rate of the load it would fill up for longer than the soak is, and pass for a leak. */
+async function fillCache(server) {
+  const user = await register(server);
+  let { body: session } = await tryLogin(server, user);
+  for (let count = 0; count < REMEMBERED; count++) {
+    await call(server, '/secure-data', bearer(session.access_token));
+    ({ body: session } = await refresh(server, session.refresh_token));
+  }
+}
+
 /** One minute: looks at the process now and then, at its database at the end. */
 async function lookFor(minute, from, { server, databaseUrl, load }) {
   const oddBefore = load.odd.length;
@@ -153,6 +167,7 @@ async function lookFor(minute, from, { server, databaseUrl, load }) {
     fds: least('fds'),
     threads: least('threads'),
     heap: metric('nodejs_heap_size_used_bytes') / 2 ** 20,
+    heapTotal: metric('nodejs_heap_size_total_bytes') / 2 ** 20,
     handles: metric('nodejs_active_handles_total'),
     rows,
     ...(await sizes(databaseUrl)),
@@ -212,9 +227,9 @@ async function sizes(databaseUrl) {
 }
 
 /**
- * V8's heap saws by tens of MiB, over many minutes: so all garbage is collected before each look, and
- * of the slopes between any two minutes the median counts (Theil and Sen), which a few odd ones do
- * not move. In the first quarter caches fill up, of ten thousand tokens for one. A soak shorter than an hour
+ * V8's heap saws by tens of MiB, over many minutes: so all garbage is collected, and what is left
+ * moved together, before each look, and of the slopes between any two minutes the median counts (Theil and Sen), which a few odd ones do
+ * not move. A soak shorter than an hour
  * is told its slope and not judged by it.
  */
 function judgeMemory(minutes) {
@@ -298,10 +313,13 @@ function judgeSizes(minutes, kind) {
   };
 }
 
-function describe({ rss, most, heap, fds, threads, handles, size, log, rows }, { counts, odd }) {
+function describe(
+  { rss, most, heap, heapTotal, fds, threads, handles, size, log, rows },
+  { counts, odd },
+) {
   const tables = Object.entries(rows).map(([table, count]) => `${table} ${count}`);
   return (
-    `${counts.requests} requests, ${odd.length} odd; RSS ${rss.toFixed(1)}, at most ${most.toFixed(1)}, heap ${heap.toFixed(1)}, ` +
+    `${counts.requests} requests, ${odd.length} odd; RSS ${rss.toFixed(1)}, at most ${most.toFixed(1)}, heap ${heap.toFixed(1)} of ${heapTotal.toFixed(1)}, ` +
     `database ${size.toFixed(1)}, log ${log.toFixed(1)} MiB; ${fds} fds, ${threads} threads, ` +
     `${handles} handles; ${tables.join(', ')}`
   );
