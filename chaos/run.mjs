@@ -14,6 +14,7 @@ import { keyRotation } from './scenarios/key-rotation.mjs';
 import { killCopy } from './scenarios/kill-copy.mjs';
 import { killDuringRotation } from './scenarios/kill-during-rotation.mjs';
 import { killImport } from './scenarios/kill-import.mjs';
+import { killRegistrations } from './scenarios/kill-registrations.mjs';
 import { killUnderLoad } from './scenarios/kill-under-load.mjs';
 import { loginRaces } from './scenarios/login-races.mjs';
 import { postgresRestart } from './scenarios/postgres-restart.mjs';
@@ -30,6 +31,7 @@ const SCENARIOS = {
   'refresh-races': refreshRaces,
   'login-races': loginRaces,
   'kill-under-load': killUnderLoad,
+  'kill-registrations': killRegistrations,
   'kill-during-rotation': killDuringRotation,
   'kill-import': killImport,
   'kill-copy': killCopy,
