@@ -10,8 +10,12 @@ import { expectSound } from '../support/sound-answer.js';
 import { parts } from '../support/tokens.js';
 import { Visitor } from '../support/visitor.js';
 
-/** With `FUZZ_RUNS` so many of each are tried, however long it takes. */
+/** With `FUZZ_RUNS` so many requests of each kind are tried, however long it takes. */
 const RUNS = Number(process.env['FUZZ_RUNS'] ?? 0);
+/** After so many it is looked at what they left behind: what is watched is remembered until then. */
+const AT_ONCE = 5000;
+/** Of mutated ones so many are sent at a time: what is incomplete is waited for. */
+const LIST = 20;
 /** Otherwise milliseconds for each of the two; what was not reached by then is not tried. */
 const ENOUGH = RUNS > 0 ? {} : { interruptAfterTimeLimit: 4_000, markInterruptAsFailure: false };
 const PATIENCE = 60_000 + RUNS * 2000;
@@ -142,14 +146,16 @@ it(
     const { body } = await call<Document & Record<string, unknown>>(app, '/docs-json');
     let asked = 0;
     const found = new Set<number>();
-    await withOracle(app, async (watched) => {
-      await fc.assert(
-        fc.asyncProperty(requests(body), async ([path, init]) => {
-          asked++;
-          found.add((await watched.call(path, from(newAddress(), init))).status);
-        }),
-        { numRuns: RUNS || 3000, ...ENOUGH },
-      );
+    await inParts(RUNS || 3000, async (numRuns) => {
+      await withOracle(app, async (watched) => {
+        await fc.assert(
+          fc.asyncProperty(requests(body), async ([path, init]) => {
+            asked++;
+            found.add((await watched.call(path, from(newAddress(), init))).status);
+          }),
+          { numRuns, ...ENOUGH },
+        );
+      });
     });
     expect(asked).toBeGreaterThan(50);
     // Of fewer, chance decides.
@@ -193,30 +199,36 @@ it(
       .tuple(fc.constantFrom(...valid), fc.array(change, { minLength: 1, maxLength: 4 }))
       .map(([request, changes]) => alter(Buffer.from(request), changes));
     let asked = 0;
-    await withOracle(app, async ({ secret }) => {
-      for (const known of [password, token]) secret(known);
-      await fc.assert(
-        // Some at a time: what is incomplete is waited for.
-        fc.asyncProperty(fc.array(changed, { minLength: 20, maxLength: 20 }), (requests) =>
-          Promise.all(
-            requests.map(async (request) => {
-              asked++;
-              // Empty lines before it and more than one space are let pass (RFC 9112, sections 2.2 and 3).
-              const [method = '', path = ''] = request.toString('latin1').trimStart().split(/ +/);
-              const answers = await exchange(app, request, { quiet: 20, patience: 150 });
-              for (const answer of answers) {
-                expectSound({ method, path: path.startsWith('/') ? path : '/' }, answer);
-              }
-            }),
-          ).then(() => undefined),
-        ),
-        { numRuns: RUNS || 75, ...ENOUGH },
-      );
-    });
+    await inParts(RUNS || 1500, (count) =>
+      withOracle(app, async ({ secret }) => {
+        for (const known of [password, token]) secret(known);
+        await fc.assert(
+          fc.asyncProperty(fc.array(changed, { minLength: LIST, maxLength: LIST }), (requests) =>
+            Promise.all(
+              requests.map(async (request) => {
+                asked++;
+                // Empty lines before it and more than one space are let pass (RFC 9112, sections 2.2 and 3).
+                const [method = '', path = ''] = request.toString('latin1').trimStart().split(/ +/);
+                const answers = await exchange(app, request, { quiet: 20, patience: 150 });
+                for (const answer of answers) {
+                  expectSound({ method, path: path.startsWith('/') ? path : '/' }, answer);
+                }
+              }),
+            ).then(() => undefined),
+          ),
+          { numRuns: Math.ceil(count / LIST), ...ENOUGH },
+        );
+      }),
+    );
     expect(asked).toBeGreaterThan(50);
   },
   PATIENCE,
 );
+
+/** Tries so many, a part after the other. */
+async function inParts(runs: number, tryThem: (count: number) => Promise<void>): Promise<void> {
+  for (let done = 0; done < runs; done += AT_ONCE) await tryThem(Math.min(AT_ONCE, runs - done));
+}
 
 type Change = [at: number, byte: number, how: string];
 

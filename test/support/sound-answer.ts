@@ -242,7 +242,7 @@ function told(headers: Headers): string[] {
 
 /** What could be recognized in an answer: not the words that answers are made of. */
 function sent({ path, init }: Asked): string[] {
-  const { search, pathname } = new URL(path, 'http://x');
+  const { search, pathname } = new URL(`http://x${path}`);
   const headers = new Headers(init?.headers);
   for (const name of ['content-type', 'accept', 'connection', 'sec-fetch-site'])
     headers.delete(name);
