@@ -56,6 +56,17 @@ it.each([
   expect(fault).not.toContain(secret.trim());
 });
 
+it.each([
+  ['a UUID', '05630396-2e06-4d8a-a787-e8f09185c1cd'],
+  ['the same with a line feed', '05630396-2e06-4d8a-a787-e8f09185c1cd\n'],
+  ['hexadecimal', '0747b49b0815279145cfafddb5cba1b9ec31e6b33972174c16e3b739c6051660'],
+  ['base64', 'eFczVyFnaEhIZnBDem1leGkmOFVDbU5xKmk4blRYU1E='],
+])('refuses what is random and was published: %s', (_what, secret) => {
+  const fault = secretFault(secret);
+  expect(fault).toMatch(/^must be yours alone, and this one was published: make one with `openssl/);
+  expect(fault).not.toContain(secret.trim());
+});
+
 it.each<[string, () => string]>([
   ['openssl rand -base64 32', () => randomBytes(32).toString('base64')],
   ['openssl rand -base64 32, with its line feed', () => `${randomBytes(32).toString('base64')}\n`],

@@ -2,6 +2,7 @@ import { createRequire } from 'node:module';
 import type * as Core from '@zxcvbn-ts/core';
 import type * as Common from '@zxcvbn-ts/language-common';
 import { savedBits } from './description-length.js';
+import { isPublished } from './published-secrets.js';
 
 const HOW_TO =
   'make one with `openssl rand -base64 32` or ' +
@@ -11,20 +12,26 @@ const HOW_TO =
  * Why a secret must not be used, in words that follow its name, or nothing. Never shows the value.
  *
  * Whoever holds one token can try secrets against it offline, as fast as HMAC runs, and begins with
- * what tutorials print and people type. What is random passes, whatever made it.
+ * what tutorials print and people type. What is random and was not published passes, whatever made it.
  */
 export function secretFault(secret: string): string | undefined {
   // RFC 7518 section 3.2: a key of HS256 is no shorter than its hash.
   if (Buffer.byteLength(secret) < 32) return `must be at least 32 bytes long: ${HOW_TO}`;
   // Judging takes time by the square of the length, and more characters would decide nothing.
   const text = secret.trim().slice(0, 128);
-  const weak =
+  if (isGuessable(text))
+    return `must be random, and this one is a pattern or a phrase, which can be guessed: ${HOW_TO}`;
+  if (isPublished(secret.trim()))
+    return `must be yours alone, and this one was published: ${HOW_TO}`;
+  return undefined;
+}
+
+function isGuessable(text: string): boolean {
+  return (
     isTyped(text) ||
     [text, reversed(text), ...decoded(text)].some(isRegular) ||
-    guessesLog10(text) < MIN_GUESSES_LOG10;
-  return weak
-    ? `must be random, and this one is a pattern or a phrase, which can be guessed: ${HOW_TO}`
-    : undefined;
+    guessesLog10(text) < MIN_GUESSES_LOG10
+  );
 }
 
 /** No generator draws from letters beyond Latin-1, and no dictionary here has their words. */
