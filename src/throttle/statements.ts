@@ -63,6 +63,19 @@ function statementsOn(...kinds: Kind[]) {
           })),
         ),
     ),
+    /** One of each, in windows that end no later than `endsAt`: an insert for the same reason. */
+    refund: prepared((executor, values: Values<'now' | 'endsAt'>) =>
+      executor
+        .insertInto('attempts')
+        .values(rows(values, 0, values.now))
+        .onConflict((conflict) =>
+          conflict
+            .column('key')
+            .doUpdateSet(({ eb }) => ({ count: eb('attempts.count', '-', 1) }))
+            .where('attempts.count', '>', 0)
+            .where('attempts.ends_at', '<=', values.endsAt),
+        ),
+    ),
   };
 }
 

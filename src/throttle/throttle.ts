@@ -92,7 +92,7 @@ export class Throttle implements OnModuleInit, OnModuleDestroy {
       return await work();
     } catch (error) {
       if (error instanceof LatchkeyError && error.error === 'temporarily_unavailable') {
-        await this.#refund(this.db, keys).catch(() => this.#owe(keys));
+        await this.#refund(keys).catch(() => this.#owe(keys));
       }
       throw error;
     }
@@ -181,14 +181,9 @@ export class Throttle implements OnModuleInit, OnModuleDestroy {
   }
 
   /** @param endsAt of a window that was opened before it, and is not the next one already */
-  async #refund(executor: Executor, keys: Keys, endsAt = this.clock.now() + WINDOW): Promise<void> {
-    await executor
-      .updateTable('attempts')
-      .set(({ eb }) => ({ count: eb('count', '-', 1) }))
-      .where('key', 'in', Object.values(keys))
-      .where('count', '>', 0)
-      .where('ends_at', '<=', endsAt)
-      .execute();
+  async #refund(keys: Keys, endsAt?: number): Promise<void> {
+    const now = this.clock.now();
+    await statements(keys).refund(this.db, { ...keys, now, endsAt: endsAt ?? now + WINDOW });
   }
 
   #owe(keys: Keys): void {
@@ -202,7 +197,7 @@ export class Throttle implements OnModuleInit, OnModuleDestroy {
     this.#settling = true;
     try {
       for (let owed = this.#owed[0]; owed !== undefined; owed = this.#owed[0]) {
-        if (owed.endsAt > this.clock.now()) await this.#refund(this.db, owed.keys, owed.endsAt);
+        if (owed.endsAt > this.clock.now()) await this.#refund(owed.keys, owed.endsAt);
         this.#owed.shift();
       }
     } finally {

@@ -1,6 +1,8 @@
+import { sql } from 'kysely';
 import { Database } from '../../src/database/database.js';
 import { unavailable } from '../../src/errors.js';
 import { Passwords } from '../../src/passwords/passwords.js';
+import { Throttle } from '../../src/throttle/throttle.js';
 import { AccessTokens } from '../../src/tokens/access-tokens.js';
 import { Account } from '../../src/users/account.js';
 import { from, newAddress } from '../support/addresses.js';
@@ -411,16 +413,36 @@ it('An attempt that was none is given back as soon as the database can', async (
     throw unavailable('database_unavailable', 1);
   };
   Object.assign(tokens, { lifetime: away });
-  Object.assign(db, { updateTable: away });
+  Object.assign(db, { executeQuery: away }); // what runs outside of transactions
   expect((await call(app, '/token', form({ ...user }))).status).toBe(503);
   const counts = async () => {
     const rows = await app.db.selectFrom('attempts').select('count').execute();
     return rows.map(({ count }) => count).join();
   };
   expect(await counts()).toBe('1,1,1');
-  Reflect.deleteProperty(db, 'updateTable'); // of the object, not of the class
+  Reflect.deleteProperty(db, 'executeQuery'); // of the object, not of the class
   await until(counts, '0,0,0', 5000);
   Object.assign(tokens, { lifetime });
+  await app.close();
+});
+
+it('Attempts that were none are given back, many of few accounts at once', async () => {
+  const app = await startApp({ database: 'postgres' });
+  const throttle = app.nest.get(Throttle, { strict: false });
+  const away = () => Promise.reject(unavailable('busy', 2));
+  const one = async (index: number) => {
+    const [account, address] = [`account-${index % 3}`, `203.0.113.${index % 2}`];
+    for (let count = 0; count < 20; count++) {
+      await expect(throttle.attempt({ account, address }, away)).rejects.toThrow();
+    }
+  };
+  await Promise.all(times(20, one));
+  const { rows } = await sql<{ deadlocks: number }>`
+    select deadlocks from pg_stat_database where datname = current_database()
+  `.execute(app.db);
+  expect(rows).toEqual([{ deadlocks: 0 }]);
+  const counts = await app.db.selectFrom('attempts').select('count').execute();
+  expect(counts.map(({ count }) => count)).toEqual(times(3 + 2 + 6, () => 0));
   await app.close();
 });
 
