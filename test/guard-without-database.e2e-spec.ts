@@ -44,8 +44,8 @@ describe.each(CASES)('With $algorithm on $database', ({ database, environment })
     const module = { controllers: [ReachedController] };
     app = await startApp({ database, environment, module, broken: true });
     // What reads the database in the background would be counted, too.
-    app.nest.get(Revocations, { strict: false }).onModuleDestroy();
-    app.nest.get(Keyring, { strict: false }).onModuleDestroy();
+    await app.nest.get(Revocations, { strict: false }).onApplicationShutdown();
+    await app.nest.get(Keyring, { strict: false }).onApplicationShutdown();
     await app.nest.get(AuditSealer, { strict: false }).beforeApplicationShutdown();
     user = await register(app);
   });

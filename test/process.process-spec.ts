@@ -1,5 +1,8 @@
+import { once } from 'node:events';
+import { type IncomingMessage, request } from 'node:http';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { runCli } from './support/cli.js';
 import { bearer, call, form, logIn, newLogin, register } from './support/client.js';
 import { newDatabase } from './support/databases.js';
 import { refusedStart, serverEnvironment, startServer } from './support/process.js';
@@ -107,6 +110,34 @@ describe('A process that was told to stop', () => {
     while ((await statusOf('/health/ready')) === 200);
     expect([await statusOf('/health/ready'), await statusOf('/health/live')]).toEqual([503, 200]);
     expect(await ended).toEqual({ code: 0, signal: null });
+  });
+});
+
+describe('A request that is in flight when the process is told to stop', () => {
+  it('is refused when its user is disabled meanwhile', async () => {
+    const settings = await environment();
+    const server = await startServer(settings);
+    const user = await newLogin(server);
+    const body = `token=${user.token}`;
+    const asking = request(`${server.url}/introspect`, {
+      method: 'POST',
+      headers: {
+        authorization: `Bearer ${user.token}`,
+        'content-type': 'application/x-www-form-urlencoded',
+        'content-length': body.length,
+      },
+    });
+    asking.write(body.slice(0, 1));
+    await sleep(100); // it has arrived by now
+    const ended = server.kill('SIGTERM');
+    await sleep(1000); // the server has closed
+    expect((await runCli(settings, 'users', 'disable', user.username)).code).toBe(0);
+    await sleep(1000);
+    asking.end(body.slice(1));
+    const [{ statusCode }] = (await once(asking, 'response')) as [IncomingMessage];
+    expect(statusCode).toBe(401);
+    expect(await ended).toEqual({ code: 0, signal: null });
+    expect(server.stdout()).not.toMatch(/"level":"(warn|error)"/);
   });
 });
 

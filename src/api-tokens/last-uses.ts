@@ -3,7 +3,7 @@ import {
   Inject,
   Injectable,
   Logger,
-  type OnModuleDestroy,
+  type OnApplicationShutdown,
   type OnModuleInit,
 } from '@nestjs/common';
 import { Database, type Executor } from '../database/database.js';
@@ -18,7 +18,7 @@ const CHUNK = 200;
 
 /** When each API token was last used: kept, and written together, so that no request waits. */
 @Injectable()
-export class LastUses implements OnModuleInit, OnModuleDestroy {
+export class LastUses implements OnModuleInit, OnApplicationShutdown {
   readonly #logger = new Logger('ApiTokens');
   #noted = new Map<string, number>();
   #timer: NodeJS.Timeout | undefined;
@@ -29,7 +29,8 @@ export class LastUses implements OnModuleInit, OnModuleDestroy {
     this.#timer = setInterval(() => void this.write(), WRITE_EVERY).unref();
   }
 
-  async onModuleDestroy(): Promise<void> {
+  /** After the last request in flight. */
+  async onApplicationShutdown(): Promise<void> {
     clearInterval(this.#timer);
     await this.write();
   }

@@ -2,7 +2,7 @@ import {
   Inject,
   Injectable,
   Logger,
-  type OnModuleDestroy,
+  type OnApplicationShutdown,
   type OnModuleInit,
 } from '@nestjs/common';
 import { Clock } from '../clock.js';
@@ -23,7 +23,7 @@ const MISS_RELOAD_EVERY = 1_000;
 
 /** The keys in memory: which one signs now, and which ones verify, by `kid`. */
 @Injectable()
-export class Keyring implements OnModuleInit, OnModuleDestroy {
+export class Keyring implements OnModuleInit, OnApplicationShutdown {
   readonly #logger = new Logger('Keyring');
   /** Keys from `JWT_SECRET`: with one, no managed key signs or verifies. */
   readonly #shared: readonly SigningKey[];
@@ -34,6 +34,7 @@ export class Keyring implements OnModuleInit, OnModuleDestroy {
   #missedAt = -Infinity;
   #failing = false;
   #timer: NodeJS.Timeout | undefined;
+  #reading: Promise<void> = Promise.resolve();
 
   constructor(
     @Inject(POLLING) private readonly polling: Database,
@@ -54,15 +55,17 @@ export class Keyring implements OnModuleInit, OnModuleDestroy {
     this.#schedule();
   }
 
-  onModuleDestroy(): void {
+  /** Not before the last request in flight: a key that is withdrawn meanwhile binds it, too. */
+  async onApplicationShutdown(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
+    await this.#reading;
   }
 
   /** One after the other: while a database is silent they would pile up on its connections. */
   #schedule(): void {
     this.#timer = setTimeout(() => {
-      void this.reload().finally(() => this.#timer && this.#schedule());
+      this.#reading = this.reload().finally(() => this.#timer && this.#schedule());
     }, RELOAD_EVERY).unref();
   }
 

@@ -3,7 +3,7 @@ import {
   Inject,
   Injectable,
   Logger,
-  type OnModuleDestroy,
+  type OnApplicationShutdown,
   type OnModuleInit,
 } from '@nestjs/common';
 import type { Transaction } from 'kysely';
@@ -32,7 +32,7 @@ export type Revoke = (revocations: readonly Revocation[]) => Promise<void>;
 
 /** Refuses tokens before they expire, from memory: no request reads the database for it. */
 @Injectable()
-export class Revocations implements OnModuleInit, OnModuleDestroy {
+export class Revocations implements OnModuleInit, OnApplicationShutdown {
   readonly #logger = new Logger('Revocations');
   readonly #set = new RevocationSet();
   readonly #reader: RevocationReader;
@@ -44,6 +44,7 @@ export class Revocations implements OnModuleInit, OnModuleDestroy {
   /** Of the wall clock before the one that only goes forwards; milliseconds. */
   #clockAhead = -Infinity;
   #timer: NodeJS.Timeout | undefined;
+  #reading: Promise<void> = Promise.resolve();
   #failing = false;
 
   constructor(
@@ -60,9 +61,11 @@ export class Revocations implements OnModuleInit, OnModuleDestroy {
     this.#schedule();
   }
 
-  onModuleDestroy(): void {
+  /** Not before the last request in flight: what is revoked meanwhile binds it, too. */
+  async onApplicationShutdown(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
+    await this.#reading;
   }
 
   get fresh(): boolean {
@@ -133,7 +136,7 @@ export class Revocations implements OnModuleInit, OnModuleDestroy {
 
   #schedule(): void {
     this.#timer = setTimeout(() => {
-      void this.refresh().finally(() => this.#timer && this.#schedule());
+      this.#reading = this.refresh().finally(() => this.#timer && this.#schedule());
     }, POLL_EVERY).unref();
   }
 

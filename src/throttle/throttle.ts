@@ -1,5 +1,5 @@
 import { createHmac, type KeyObject } from 'node:crypto';
-import { Inject, Injectable, type OnModuleDestroy, type OnModuleInit } from '@nestjs/common';
+import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import type { Transaction } from 'kysely';
 import { Audit } from '../audit/audit.js';
 import { Clock } from '../clock.js';
@@ -46,7 +46,7 @@ export interface Ticket {
  * instances and a restart change nothing.
  */
 @Injectable()
-export class Throttle implements OnModuleInit, OnModuleDestroy {
+export class Throttle implements OnModuleInit, OnApplicationShutdown {
   readonly #key: KeyObject;
   /** What could not be given back, since the database failed for that, too. */
   readonly #owed: { keys: Keys; endsAt: number }[] = [];
@@ -70,7 +70,7 @@ export class Throttle implements OnModuleInit, OnModuleDestroy {
     regularly(() => this.#settle(), SETTLE_EVERY);
   }
 
-  onModuleDestroy(): void {
+  onApplicationShutdown(): void {
     this.#timers.forEach(clearInterval);
   }
 
