@@ -5,9 +5,12 @@ import { insufficientScope, tokenRevoked } from '../errors.js';
 import { type Scope, scopesOf } from '../roles.js';
 import { lockUser } from './user-state.js';
 
+/** Who asks and is nobody yet. */
+export const ANYONE = 'anyone';
+
 /** Who does something to an account, for the audit. */
 export interface Actor {
-  /** A user's id, or `cli`. */
+  /** A user's id, `cli`, or `ANYONE`. */
   id: string;
   address?: string;
   /** Of a user whose right to do it is asked for again: see `requireActor()`. */

@@ -9,6 +9,7 @@ import { Passwords } from '../passwords/passwords.js';
 import { Sessions } from '../sessions/sessions.js';
 import { Throttle, type Ticket } from '../throttle/throttle.js';
 import { networkOf } from '../throttle/address.js';
+import { type Actor, ANYONE, by } from './actor.js';
 import { countFailure } from './login-outcome.js';
 import { type UserState, lockUser } from './user-state.js';
 import { canonicalUsername } from './username.js';
@@ -48,12 +49,14 @@ export class Credentials {
    * Compares a password: counted first, then the same work whether there is such a user or not.
    *
    * @param failure what a wrong one is called in the audit
+   * @param actor who is known already by other means, and asks
    * @throws login_failed, alike for a wrong password, an unknown and a disabled user;
    *   too_many_requests; temporarily_unavailable when too many wait
    */
   prove(
     { username, password, address, refreshToken }: Claim,
     failure: 'authn_login_fail' | 'authn_password_change_fail',
+    actor: Actor = { id: ANYONE, address },
   ): Promise<Proof> {
     const account = canonicalUsername(username) ?? username;
     const isOwner = (executor: Executor): Promise<boolean> =>
@@ -69,8 +72,8 @@ export class Credentials {
         await this.audit.record(this.db, {
           event: failure,
           userId: stored?.userId ?? null,
-          actor: 'anyone',
-          address,
+          ...by(actor),
+          ...(actor.sessionId !== undefined && { sessionId: actor.sessionId }),
           // Not the name: people type their passwords there.
           detail: { name: ticket.account ?? '' },
         });

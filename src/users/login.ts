@@ -9,6 +9,7 @@ import { PASSWORD_CHANGE, scopesOf } from '../roles.js';
 import { SessionEnding } from '../sessions/session-ending.js';
 import { Sessions } from '../sessions/sessions.js';
 import { AccessTokens } from '../tokens/access-tokens.js';
+import { ANYONE } from './actor.js';
 import { Credentials, type Proof } from './credentials.js';
 import { type IssuedTokens, toIssued } from './issued-tokens.js';
 import { countFailure } from './login-outcome.js';
@@ -87,7 +88,7 @@ export class Login {
     return this.audit.record(trx, {
       event: 'authn_login_fail',
       userId: proof.userId,
-      actor: 'anyone',
+      actor: ANYONE,
       address: proof.address,
       detail: { cause },
     });

@@ -6,6 +6,7 @@ import { Passwords } from '../passwords/passwords.js';
 import { Revocations } from '../revocation/revocations.js';
 import { SessionEnding } from '../sessions/session-ending.js';
 import { networkOf } from '../throttle/address.js';
+import { requireActor } from './actor.js';
 import { Credentials, type Proof } from './credentials.js';
 import { recordEnded } from './user-api-tokens.js';
 
@@ -35,7 +36,7 @@ export class PasswordChange {
    * @param endApiTokens whether the API tokens end too
    * @returns the API tokens that go on
    * @throws invalid_request for a new password that is not acceptable; login_failed for a wrong
-   *   current one; too_many_requests
+   *   current one; token_revoked when the session ended meanwhile; too_many_requests
    */
   async change(
     owner: PasswordOwner,
@@ -50,26 +51,30 @@ export class PasswordChange {
     const proof = await this.credentials.prove(
       { username, password: current, address },
       'authn_password_change_fail',
+      owner,
     );
     return this.credentials.use(proof, () => this.#replace(owner, proof, next, endApiTokens));
   }
 
   async #replace(
-    { id: userId, sessionId, address }: PasswordOwner,
+    owner: PasswordOwner,
     proof: Proof,
     next: string,
     endApiTokens: boolean,
   ): Promise<ApiToken[]> {
+    const { id: userId, sessionId, address } = owner;
     const hash = await this.passwords.hash({ address: networkOf(address), purpose: 'login' }, next);
     return this.revocations.transaction(async (trx, revoke) => {
       const user = await this.credentials.redeem(trx, proof, 'update');
+      // It waited for two hashes: whoever took this session for stolen has ended it by now.
+      await requireActor(trx, owner);
       if (user === undefined) throw loginFailed();
       await this.credentials.succeed(trx, proof);
       await revoke(await this.ending.endOthers(trx, userId, sessionId));
       if (endApiTokens) {
         const ended = await this.apiTokens.end(trx, userId);
         await revoke(ended);
-        await recordEnded(this.audit, trx, ended, userId, { id: userId, address });
+        await recordEnded(this.audit, trx, ended, userId, owner);
       }
       await trx
         .updateTable('users')

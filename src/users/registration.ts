@@ -8,13 +8,12 @@ import { Passwords } from '../passwords/passwords.js';
 import { DEFAULT_ROLE, type Role } from '../roles.js';
 import { networkOf } from '../throttle/address.js';
 import { Throttle } from '../throttle/throttle.js';
-import { type Actor, requireActor } from './actor.js';
+import { type Actor, ANYONE, requireActor } from './actor.js';
 import { makeOneTimePassword, ONE_TIME_FOR } from './one-time-password.js';
 import { canonicalUsername, USERNAME_RULE } from './username.js';
 import type { User } from './users.js';
 
 /** Who registers, to the audit. */
-const ANYONE = 'anyone';
 
 interface NewUser {
   username: string;

@@ -44,6 +44,10 @@ describe('A request that was let in and then had to wait', () => {
   const ASKED: Record<string, [path: string, init: RequestInit]> = {
     'makes no API token': ['/api-tokens', json({ name: 'x' })],
     'deletes no account': ['/users/me', { method: 'DELETE' }],
+    'changes no password': [
+      '/users/me/password',
+      json({ current_password: PASSWORD, new_password: NEXT_PASSWORD }),
+    ],
   };
 
   it.each([
@@ -51,6 +55,8 @@ describe('A request that was let in and then had to wait', () => {
     ['makes no API token', 'logout'],
     ['makes no API token', 'password change'],
     ['deletes no account', 'end of the others'],
+    ['changes no password', 'end of the others'],
+    ['changes no password', 'logout'],
   ])('%s after the %s', async (what, how) => {
     const user = await register(app);
     const stolen = (await openSession(app, user)).access_token;
