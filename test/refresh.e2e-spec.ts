@@ -267,6 +267,16 @@ describe.each(DATABASES)('refresh on %s', (database) => {
       }),
     );
     expect(live).toEqual([false, false, true, true]);
+    const told = await small.db
+      .selectFrom('audit')
+      .select('session_id')
+      .where('event', '=', 'session_ended')
+      .where('user_id', '=', user.id)
+      .orderBy('id')
+      .execute();
+    expect(told.map(({ session_id: id }) => id)).toEqual(
+      sessions.slice(0, 2).map(({ access_token: token }) => parts(token).claims['sid']),
+    );
     for (const { refresh_token: token } of sessions.slice(0, 2)) await expectOver(token);
     expect((await refresh(small, sessions[3]!.refresh_token)).status).toBe(200);
   });

@@ -4,14 +4,19 @@ import { Clock } from '../clock.js';
 import { Config } from '../config/config.js';
 import { type Executor, isPostgres } from '../database/database.js';
 import { prepared } from '../database/prepared.js';
-import type { Schema } from '../database/schema.js';
+import type { Schema, SessionsTable } from '../database/schema.js';
 import { type Revocation, revocationExpiry } from '../revocation/revocation.js';
 import { liveAt, sooner } from './session-rows.js';
 
-interface EndedSession {
-  id: string;
-  access_expires_at: number;
+/** What ended together. */
+export interface Ended {
+  /** The sessions that could still be refreshed. */
+  sessions: readonly string[];
+  /** What refuses the access tokens that are still alive. */
+  revocations: readonly Revocation[];
 }
+
+type EndedRow = Pick<SessionsTable, 'id' | 'access_expires_at' | 'idle_expires_at' | 'ended_at'>;
 
 /**
  * Ends sessions, in the caller's transaction, and says what has to be revoked with them. A row
@@ -36,20 +41,19 @@ export class SessionEnding {
   /**
    * Ends every session of a user but one.
    * @param kept undefined ends all of them
-   * @returns what refuses the access tokens of theirs that are still alive
    */
-  async endOthers(executor: Executor, userId: string, kept?: string): Promise<Revocation[]> {
+  async endOthers(executor: Executor, userId: string, kept?: string): Promise<Ended> {
     const rows = await this.#end(executor, userId, (eb) =>
       kept === undefined ? eb.lit(true) : eb('id', '!=', kept),
     );
-    return this.#revocations(rows);
+    return this.#ended(rows);
   }
 
   /**
    * Ends the oldest sessions of a user who has more than `MAX_SESSIONS`.
    * @param opened the session that is one too many, and stays, whatever the clock says of its age
    */
-  async endOldest(executor: Executor, userId: string, opened: string): Promise<Revocation[]> {
+  async endOldest(executor: Executor, userId: string, opened: string): Promise<Ended> {
     const { maxSessions } = this.config;
     const oldest = await selectOldest(executor, {
       userId,
@@ -59,9 +63,9 @@ export class SessionEnding {
       // Without a limit SQLite has no offset.
       most: maxSessions,
     });
-    if (oldest.length === 0) return [];
+    if (oldest.length === 0) return { sessions: [], revocations: [] };
     const ids = oldest.map(({ id }) => id);
-    return this.#revocations(await this.#end(executor, userId, (eb) => eb('id', 'in', ids)));
+    return this.#ended(await this.#end(executor, userId, (eb) => eb('id', 'in', ids)));
   }
 
   /**
@@ -86,7 +90,7 @@ export class SessionEnding {
     executor: Executor,
     userId: string,
     which: (eb: ExpressionBuilder<Schema, 'sessions'>) => Expression<SqlBool>,
-  ): Promise<EndedSession[]> {
+  ): Promise<EndedRow[]> {
     const now = this.clock.now();
     return executor
       .updateTable('sessions')
@@ -97,11 +101,17 @@ export class SessionEnding {
       .where('user_id', '=', userId)
       .where('ended_at', 'is', null)
       .where(which)
-      .returning(['id', 'access_expires_at'])
+      .returning(['id', 'access_expires_at', 'idle_expires_at', 'ended_at'])
       .execute();
   }
 
-  #revocations(ended: readonly EndedSession[]): Revocation[] {
+  #ended(rows: readonly EndedRow[]): Ended {
+    // What could not be refreshed any more keeps the time from which on that was so.
+    const live = rows.filter((row) => row.idle_expires_at === row.ended_at);
+    return { sessions: live.map(({ id }) => id), revocations: this.#revocations(rows) };
+  }
+
+  #revocations(ended: readonly EndedRow[]): Revocation[] {
     return ended
       .map(({ id, access_expires_at }) => ({
         kind: 'sid' as const,

@@ -13,6 +13,7 @@ import { ANYONE } from './actor.js';
 import { Credentials, type Proof } from './credentials.js';
 import { type IssuedTokens, toIssued } from './issued-tokens.js';
 import { countFailure } from './login-outcome.js';
+import { recordSessionsEnded } from './user-sessions.js';
 
 /** What is asked for with a login. */
 export interface LoginRequest {
@@ -70,12 +71,18 @@ export class Login {
         client: { address: proof.address, userAgent: request.userAgent },
         refreshable: !user.mustChangePassword,
       });
-      await revoke(await this.ending.endOldest(trx, user.id, session.id));
+      const oldest = await this.ending.endOldest(trx, user.id, session.id);
+      await revoke(oldest.revocations);
+      const { address } = proof;
+      await recordSessionsEnded(this.audit, trx, oldest.sessions, user.id, {
+        id: user.id,
+        address,
+      });
       await this.audit.record(trx, {
         event: 'authn_login_success',
         userId: user.id,
         actor: user.id,
-        address: proof.address,
+        address,
         sessionId: session.id,
       });
       return { user, session, scopes, audience: request.audience, ...lifetime };

@@ -70,7 +70,8 @@ export class PasswordChange {
       await requireActor(trx, owner);
       if (user === undefined) throw loginFailed();
       await this.credentials.succeed(trx, proof);
-      await revoke(await this.ending.endOthers(trx, userId, sessionId));
+      const { revocations } = await this.ending.endOthers(trx, userId, sessionId);
+      await revoke(revocations);
       if (endApiTokens) {
         const ended = await this.apiTokens.end(trx, userId);
         await revoke(ended);

@@ -33,7 +33,8 @@ export class PasswordReset {
     await this.revocations.transaction(async (trx, revoke) => {
       const user = await lockUser(trx, userId, 'update');
       if (user === undefined) throw userUnknown();
-      await revoke(await this.ending.endOthers(trx, userId));
+      const { revocations } = await this.ending.endOthers(trx, userId);
+      await revoke(revocations);
       await trx
         .updateTable('users')
         .set({

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Audit } from '../audit/audit.js';
+import type { Executor } from '../database/database.js';
 import { sessionUnknown } from '../errors.js';
 import { Revocations } from '../revocation/revocations.js';
 import { SessionEnding } from '../sessions/session-ending.js';
@@ -41,14 +42,22 @@ export class UserSessions {
     await this.revocations.transaction(async (trx, revoke) => {
       await lockUser(trx, userId, 'update');
       await requireActor(trx, actor);
-      await revoke(await this.ending.endOthers(trx, userId, kept));
-      await this.audit.record(trx, {
-        event: 'session_ended',
-        userId,
-        ...by(actor),
-        detail: { which: kept === undefined ? 'all' : 'others' },
-        ...(kept !== undefined && { sessionId: kept }),
-      });
+      const { sessions, revocations } = await this.ending.endOthers(trx, userId, kept);
+      await revoke(revocations);
+      await recordSessionsEnded(this.audit, trx, sessions, userId, actor);
     });
+  }
+}
+
+/** One entry for each session, whatever it was that ended them. */
+export async function recordSessionsEnded(
+  audit: Audit,
+  trx: Executor,
+  sessions: readonly string[],
+  userId: string,
+  actor: Actor,
+): Promise<void> {
+  for (const sessionId of sessions) {
+    await audit.record(trx, { event: 'session_ended', userId, sessionId, ...by(actor) });
   }
 }

@@ -44,7 +44,7 @@ describe.each(DATABASES)('The audit, on %s,', (database) => {
   const rows = () => app.db.selectFrom('audit').selectAll().orderBy('id').execute();
 
   /** What was written meanwhile, without its id and its time, which must be now. */
-  async function written(work: () => Promise<unknown>): Promise<object[]> {
+  async function written(work: () => Promise<unknown>) {
     const last = (await rows()).at(-1)?.id ?? 0;
     await work();
     return (await rows())
@@ -117,7 +117,7 @@ describe.each(DATABASES)('The audit, on %s,', (database) => {
     });
     const events = found.map((row) => (row as { event: string }).event);
     expect(events.filter((event) => event === 'authn_login_fail')).toHaveLength(30);
-    const reached = found.filter((row) => (row as { event: string }).event !== 'authn_login_fail');
+    const reached = found.filter(({ event }) => event !== 'authn_login_fail');
     expect(reached).toEqual([
       entry('authn_login_fail_max', null, {
         address,
@@ -218,7 +218,9 @@ describe.each(DATABASES)('The audit, on %s,', (database) => {
   it('tells of a revoked token, and of sessions that were ended', async () => {
     const address = newAddress();
     const user = await register(app);
-    const [one, two, three] = [
+    const [one, two, three, four, five] = [
+      await openSession(app, user),
+      await openSession(app, user),
       await openSession(app, user),
       await openSession(app, user),
       await openSession(app, user),
@@ -232,15 +234,19 @@ describe.each(DATABASES)('The audit, on %s,', (database) => {
       const remove = bearer(three.access_token, { method: 'DELETE' });
       await send(`/sessions/${String(sid(two))}`, remove);
       await send('/sessions/others', remove);
+      await send('/sessions/others', remove);
       await send('/revoke', form({ token: three.refresh_token }));
     });
-    const ended = (session: TokenBody, more: object = {}) =>
-      entry('session_ended', user.id, { address, session_id: sid(session), ...more });
+    const ended = (session: TokenBody) =>
+      entry('session_ended', user.id, { address, session_id: sid(session) });
+    // Those that end together do so in no order.
+    if (found[3]!.session_id !== sid(four)) found.splice(3, 2, found[4]!, found[3]!);
     expect(found).toEqual([
       entry('authn_token_revoked', user.id, { address, session_id: sid(one) }),
       ended(one),
       ended(two),
-      ended(three, { detail: { which: 'others' } }),
+      ended(four),
+      ended(five),
       ended(three),
     ]);
   });
