@@ -67,6 +67,8 @@ function toPath(request: IncomingMessage): void {
 export async function configureApp(app: NestFastifyApplication, log: Logger): Promise<void> {
   const config = app.get(Config);
   const fastify = app.getHttpAdapter().getInstance();
+  // Node drops what comes after the 2,000th, which may be a proxy's X-Forwarded-For; 16 KiB are the limit.
+  fastify.server.maxHeadersCount = 0;
   fastify.server.prependListener('request', toPath);
   // What a guard sets later is there from the start: every request keeps the shape it was made in.
   fastify.decorateRequest('user', undefined);

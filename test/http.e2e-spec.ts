@@ -228,6 +228,15 @@ describe('on the wire', () => {
     expect(answer).toMatch(/^HTTP\/1\.1 431 /);
   });
 
+  it('no header is lost behind thousands of others', async () => {
+    const many = 'A: \r\n'.repeat(2500);
+    const answer = await rawHttp(
+      app,
+      `GET /secure-data HTTP/1.1\r\nHost: x\r\nConnection: close\r\n${many}Authorization: Bearer x\r\n\r\n`,
+    );
+    expect(answer).toContain('"code":"token_invalid"');
+  });
+
   it.each(['TRACE', 'PROPFIND', 'PATCH', 'PUT', 'OPTIONS'])(
     '%s reaches nothing',
     async (method) => {
