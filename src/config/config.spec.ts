@@ -41,6 +41,11 @@ it('takes the issuer from the port, and an empty variable for an unset one', () 
   });
 });
 
+it('listens on one address, where `localhost` has two', () => {
+  expect(loadConfig({ HOST: 'localhost' }).host).toBe('127.0.0.1');
+  expect(loadConfig({ HOST: '::1' }).host).toBe('::1');
+});
+
 it.each<[string, Record<string, string>]>([
   ['PORT', { PORT: 'abc' }],
   ['PORT', { PORT: '-1' }],

@@ -54,7 +54,8 @@ export class Config {
 
   constructor(settings: Settings, machine: Machine) {
     this.port = settings.PORT;
-    this.host = settings.HOST;
+    // Fastify listens on both addresses of `localhost`, the second time without what is set on its server.
+    this.host = settings.HOST === 'localhost' ? '127.0.0.1' : settings.HOST;
     this.database = databaseLocation(settings.DATABASE_URL);
     this.issuer = settings.ISSUER ?? `http://localhost:${settings.PORT}`;
     this.audiences = Object.freeze(splitList(settings.AUDIENCES));
