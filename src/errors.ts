@@ -133,6 +133,14 @@ export const sessionUnknown = (): LatchkeyError =>
 export const targetInvalid = (): LatchkeyError =>
   new LatchkeyError('invalid_target', 'target_invalid', 'The requested resource is unknown');
 
+/** For who logs in with a one-time password: no other service could let them do anything. */
+export const targetNeedsPasswordChange = (): LatchkeyError =>
+  new LatchkeyError(
+    'invalid_target',
+    'password_change_required',
+    'The password must be changed first: log in without a resource',
+  );
+
 export const apiTokenUnknown = (): LatchkeyError =>
   new LatchkeyError('not_found', 'api_token_unknown', 'There is no such API token');
 

@@ -246,6 +246,17 @@ describe.each(DATABASES)('refresh on %s', (database) => {
     expect((await refresh(app, session.refresh_token)).status).toBe(200);
   });
 
+  it('makes no token for another service from a one-time password', async () => {
+    const { username, password } = await newInvited(app);
+    const login = { username, password, resource: 'https://api.example.com' };
+    const { status, body } = await call(app, '/token', form(login));
+    expect([status, body['error'], body['code']]).toEqual([
+      400,
+      'invalid_target',
+      'password_change_required',
+    ]);
+  });
+
   it('is not kept from working by an expired bearer or an unknown Basic client', async () => {
     const { refresh_token: token, access_token: accessToken } = await newSession();
     await app.advance(3600);

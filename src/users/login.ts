@@ -1,7 +1,8 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import type { Transaction } from 'kysely';
 import { Audit } from '../audit/audit.js';
-import { LatchkeyError, loginFailed, scopeInvalid } from '../errors.js';
+import { Config } from '../config/config.js';
+import { LatchkeyError, loginFailed, scopeInvalid, targetNeedsPasswordChange } from '../errors.js';
 import type { Schema } from '../database/schema.js';
 import { logins } from '../metrics/metrics.js';
 import { Revocations } from '../revocation/revocations.js';
@@ -28,6 +29,7 @@ export interface LoginRequest {
 @Injectable()
 export class Login {
   constructor(
+    @Inject(Config) private readonly config: Config,
     private readonly revocations: Revocations,
     private readonly sessions: Sessions,
     private readonly ending: SessionEnding,
@@ -38,7 +40,8 @@ export class Login {
 
   /**
    * @throws login_failed when the user was disabled, deleted or given another password since the
-   *   proof; invalid_scope, judged only now so that it tells nothing to who has no password
+   *   proof; invalid_scope and invalid_target, judged only now so that they tell nothing to who has
+   *   no password
    */
   async open(proof: Proof, request: LoginRequest): Promise<IssuedTokens> {
     const opening = this.credentials.use(proof, () => this.#open(proof, request));
@@ -54,6 +57,10 @@ export class Login {
       if (user === undefined) {
         await this.#recordFailure(trx, proof, 'changed_meanwhile');
         return loginFailed();
+      }
+      if (user.mustChangePassword && request.audience !== this.config.issuer) {
+        await this.#recordFailure(trx, proof, 'audience');
+        return targetNeedsPasswordChange();
       }
       const scopes = user.mustChangePassword
         ? [PASSWORD_CHANGE]
