@@ -28,6 +28,8 @@ export async function openDatabase({ database }: Config): Promise<Database> {
   try {
     await refuseDamaged(migrating, database);
     await migrate(migrating);
+    // A start that migrates nothing writes nothing: so whether it may, one learns now.
+    await sql`delete from revocations where false`.execute(migrating);
   } catch (error) {
     throw forOperator(error, database);
   } finally {
