@@ -6,9 +6,12 @@ import {
   Logger,
 } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { causeOf, isDatabaseUnavailable } from '../database/unavailable.js';
 import { type ErrorWord, LatchkeyError, malformed, notFound } from '../errors.js';
 import { errors } from '../metrics/metrics.js';
 
+/** Milliseconds. */
+const TELL_EVERY = 10_000;
 const REALM = 'realm="latchkey"';
 
 /** Every error body there is, on every route. */
@@ -30,6 +33,7 @@ interface WireError {
 @Catch()
 export class ErrorFilter implements ExceptionFilter {
   readonly #logger = new Logger('Errors');
+  #quietUntil = -Infinity;
 
   catch(error: unknown, host: ArgumentsHost): void {
     const http = host.switchToHttp();
@@ -40,10 +44,18 @@ export class ErrorFilter implements ExceptionFilter {
     const known = isCutOff(request) ? cutOff(error) : toLatchkeyError(error);
     errors.inc({ code: known.code });
     if (known.error === 'server_error') this.#log(error, request);
+    if (isDatabaseUnavailable(known)) this.#tellOutage(known);
     if (reply.sent) return;
     const { status, headers, body } = toWire(known);
     if (status === 500) body.request_id = request.id;
     void reply.code(status).headers(headers).type('application/json; charset=utf-8').send(body);
+  }
+
+  /** Why requests fail, once for many of them. */
+  #tellOutage(error: LatchkeyError): void {
+    if (performance.now() < this.#quietUntil) return;
+    this.#quietUntil = performance.now() + TELL_EVERY;
+    this.#logger.warn(`The database cannot be used: ${causeOf(error)}`);
   }
 
   /** Where it happened, never what was being handled. */

@@ -121,6 +121,7 @@ describe('A full disk', () => {
       statuses.add(status);
     }
     expect([...statuses].sort()).toEqual([201, 503]);
+    expect(app.log()).toContain('The database cannot be used: database or disk is full');
     expect((await call(app, '/secure-data', bearer(login.token))).status).toBe(200);
 
     await sql`pragma max_page_count = 1000000`.execute(app.db);
