@@ -570,6 +570,16 @@ describe('`token explain`', () => {
     ['garbage', 'no token', 'token_invalid', 'form', /^it has 1 segments, where a token has/],
   ];
 
+  it.each([
+    ['an API token', 'lk_api_ZbcAo6IhbIEHNWSk_x'],
+    ['a refresh token', 'lk_rt_48741306dc749922bcd298ee93f8415a_0_x'],
+  ])('says what %s is, and who tells of it', async (kind, token) => {
+    const { code, stdout, stderr } = await cli(settings, 'token explain -', `${token}\n`);
+    expect([code, stdout]).toEqual([1, '']);
+    expect(stderr).toContain(`This is ${kind}, and access tokens are explained: POST /introspect`);
+    expect(stderr).not.toContain(token);
+  });
+
   it('tells which check any other token fails, and why', async () => {
     const answers = await each(REFUSED, ([, token]) => explain(token));
     for (const [name, , code, check, reason] of REFUSED) {

@@ -9,6 +9,7 @@ export interface RefreshTokenId {
   counter: number;
 }
 
+const PREFIX = 'lk_rt_';
 const FORM = /^lk_rt_([0-9a-f]{32})_(0|[1-9]\d{0,8})_([A-Za-z0-9_-]{43})$/;
 
 /**
@@ -45,7 +46,10 @@ export class RefreshTokens {
   }
 }
 
-const head = ({ refreshId, counter }: RefreshTokenId): string => `lk_rt_${refreshId}_${counter}`;
+/** Whether a credential is to be read as a refresh token, right or wrong. */
+export const isRefreshToken = (credential: string): boolean => credential.startsWith(PREFIX);
+
+const head = ({ refreshId, counter }: RefreshTokenId): string => `${PREFIX}${refreshId}_${counter}`;
 
 const mac = (key: KeyObject, id: RefreshTokenId): Buffer =>
   createHmac('sha256', key).update(head(id)).digest();
