@@ -79,6 +79,16 @@ describe('every route of the running application', () => {
   });
 });
 
+it('describes what every body has in it', async () => {
+  const { body } = await call<{
+    components: { schemas: Record<string, { properties?: object }> };
+  }>(app, '/docs-json');
+  const schemas = Object.entries(body.components.schemas);
+  expect(schemas.map(([name]) => name)).toContain('SecureDataDto');
+  const empty = schemas.filter(([, { properties = {} }]) => Object.keys(properties).length === 0);
+  expect(empty).toEqual([]);
+});
+
 describe('a handler without a guard', () => {
   it('stops the start, by name', async () => {
     @Controller('forgotten')

@@ -6,10 +6,7 @@ import { unavailable } from '../errors.js';
 import { Keyring } from '../keys/keyring.js';
 import { Revocations } from '../revocation/revocations.js';
 import { Draining } from './draining.js';
-
-class Health {
-  status!: 'ok';
-}
+import { HealthDto } from './health.dto.js';
 
 /** For load balancers and supervisors. */
 @Public()
@@ -24,13 +21,13 @@ export class HealthController {
 
   /** The process answers. When this fails, restart it. */
   @Get('live')
-  live(): Health {
+  live(): HealthDto {
     return { status: 'ok' };
   }
 
   /** Requests can be served: the database answers, keys and revocations are up to date. */
   @Get('ready')
-  async ready(): Promise<Health> {
+  async ready(): Promise<HealthDto> {
     if (this.draining.begun) throw unavailable('busy', 1);
     if (!this.keyring.fresh || !this.revocations.fresh) throw unavailable('state_stale', 1);
     await sql`select 1`.execute(this.db);

@@ -1,12 +1,9 @@
 import { Controller, Get, Headers, UseGuards } from '@nestjs/common';
 import { CurrentUser, type Principal } from '../auth/current-user.js';
 import { JwtAuthGuard } from '../auth/jwt-auth.guard.js';
+import { SecureDataDto } from './secure-data.dto.js';
 
-class SecureData {
-  message!: string;
-}
-
-/** The example protected resource: copy this file to begin your own. */
+/** The example protected resource: copy this folder to begin your own. */
 @Controller('secure-data')
 @UseGuards(JwtAuthGuard)
 export class SecureDataController {
@@ -15,7 +12,7 @@ export class SecureDataController {
   read(
     @CurrentUser() user: Principal,
     @Headers('accept-language') languages: string = '',
-  ): SecureData {
+  ): SecureDataDto {
     const korean = /^\s*ko\b/i.test(languages);
     return {
       message: korean

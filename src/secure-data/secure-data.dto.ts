@@ -1,0 +1,3 @@
+export class SecureDataDto {
+  message!: string;
+}
