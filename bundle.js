@@ -53,6 +53,9 @@ function refuseRenamed(code) {
   const renamed = new RegExp(declared.source + documented.source).exec(code);
   if (renamed) {
     const [, variable, name = variable] = renamed;
-    throw new Error(`Another class, perhaps of a package, has the name of this one: ${name}`);
+    const [given] = name.split('$');
+    throw new Error(
+      `Two classes are named ${given}, one perhaps in a package: the document would call yours ${name}. Rename it.`,
+    );
   }
 }
