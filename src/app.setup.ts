@@ -55,8 +55,8 @@ export function createAdapter({ issuer, trustProxy }: Config): FastifyAdapter {
 
 /**
  * A target that is neither a path nor a URL (RFC 9112 section 3.2) becomes a path that is unknown: fastify
- * answers any other by itself, without a hook, so without our headers and a line in the log. Not by
- * its `rewriteUrl`, which keeps the target of every request twice.
+ * answers any other by itself, without a hook, so without our headers and a line in the log. Its option
+ * `rewriteUrl` could do this, and would cost every request.
  */
 function toPath(request: IncomingMessage): void {
   const { url = '' } = request;

@@ -4,7 +4,7 @@ import { Database } from '../database/database.js';
 
 /** Milliseconds. */
 const EVERY = 60_000;
-/** Ended tokens count for an hour against how many a user may make. */
+/** Longer than an hour, for which a token counts, ended or not, against how many a user may make. */
 const KEPT_FOR = 2 * 3_600_000;
 
 /** Deletes the rows of API tokens that ended long ago. */

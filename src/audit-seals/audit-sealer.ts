@@ -132,7 +132,7 @@ export class AuditSealer implements OnModuleInit, BeforeApplicationShutdown {
     return row !== undefined;
   }
 
-  /** @returns whether there was anything to seal */
+  /** @returns whether something was sealed, and there may be more */
   #sealBatch(): Promise<boolean> {
     return this.db.transaction().execute(async (trx) => {
       if (!(await becomeOnlySealer(trx))) return false;

@@ -50,7 +50,7 @@ export interface SessionsTable {
   counter: number;
   /** The last rotation, or the login. */
   rotated_at: number;
-  /** Until when it can be refreshed, unless it is before; `expires_at` at most. */
+  /** Until when it can be refreshed, and each refresh puts it off; `expires_at` at most. */
   idle_expires_at: number;
   expires_at: number;
   /** Until when an access token of this session can be alive. */

@@ -4,7 +4,7 @@ import { hashQueue } from '../metrics/metrics.js';
 /** Seconds after which a client should try again when the queue is full. */
 const RETRY_AFTER = 2;
 
-/** Milliseconds: before its connection is closed, on which nothing moves meanwhile. */
+/** Milliseconds: shorter than it takes until a connection on which nothing moves is closed. */
 const PATIENCE = 45_000;
 
 /** On whose behalf a hash is computed, so that nobody takes all of the queue. */
