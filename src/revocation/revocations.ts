@@ -158,7 +158,7 @@ export class Revocations implements OnModuleInit, OnApplicationShutdown {
     this.#apply(revocations);
     this.#readAt = startedAt;
     if (clockOffset !== undefined) this.clock.correct(clockOffset);
-    this.#watchClock(startedAt);
+    this.#watchClock();
     if (startedAt - this.#prunedAt >= PRUNE_EVERY && startedAt >= this.#pruneFrom) {
       this.#prunedAt = startedAt;
       // Nothing waits for it: it has the connections that everybody has.
@@ -167,7 +167,9 @@ export class Revocations implements OnModuleInit, OnApplicationShutdown {
   }
 
   /** A clock that is set back makes tokens live longer: the operator should know. */
-  #watchClock(monotonic: number): void {
+  #watchClock(): void {
+    // Both at once: between a read and its answer there may be seconds.
+    const monotonic = this.clock.monotonic();
     const ahead = this.clock.now() - monotonic;
     if (ahead < this.#clockAhead - CLOCK_JUMP) {
       const seconds = Math.round((this.#clockAhead - ahead) / 1000);

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { sql } from 'kysely';
+import { Revocations } from '../../src/revocation/revocations.js';
 import { Account } from '../../src/users/account.js';
 import { from, newAddress } from '../support/addresses.js';
 import { startApp, type TestApp } from '../support/app.js';
@@ -249,6 +250,22 @@ describe('A clock that is moved', () => {
       await app.advance(0);
     }
     expect(app.log().match(warning)).toHaveLength(1);
+  });
+
+  it('is not taken for one when the revocations were slow to come', async () => {
+    const revocations = app.nest.get(Revocations, { strict: false });
+    const slow = revocations.refresh();
+    app.clock.advance(6);
+    await slow;
+    await revocations.refresh();
+    expect(app.log()).not.toContain('The clock went back');
+    await app.db
+      .insertInto('revocations')
+      .values({ kind: 'jti', subject: 'x', gen: null, sid: null, expires_at: 1 })
+      .execute();
+    await app.advance(61);
+    const kept = async () => (await app.db.selectFrom('revocations').select('id').execute()).length;
+    await until(kept, 0, 2_000);
   });
 
   it.each([
