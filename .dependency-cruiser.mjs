@@ -6,7 +6,7 @@
 const file = (...names) => `^src/(${names.join('|')})\\.ts$`;
 const folder = (...names) => `^src/(${names.join('|')})/`;
 
-const LEAF_FILES = file('errors', 'clock', 'roles', 'strict-json');
+const LEAF_FILES = file('errors', 'clock', 'roles', 'rfc-3339', 'strict-json');
 const METRICS = folder('metrics');
 const LEAVES = [LEAF_FILES, METRICS];
 

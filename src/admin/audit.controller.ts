@@ -4,6 +4,7 @@ import { JwtAuthGuard } from '../auth/jwt-auth.guard.js';
 import { RequireScopes } from '../auth/require-scopes.js';
 import { SessionOnly } from '../auth/session-only.js';
 import { malformed } from '../errors.js';
+import { readTime } from '../rfc-3339.js';
 import { AuditEntryDto, AuditPageDto, ReadAuditDto } from './audit.dto.js';
 import { fromCursor, toCursor } from './cursor.js';
 
@@ -34,9 +35,10 @@ export class AdminAuditController {
 
 /** @throws invalid_request for what ISO 8601 has and RFC 3339 has not */
 function time(text: string | undefined): number | undefined {
-  const at = text === undefined ? undefined : Date.parse(text);
-  if (Number.isNaN(at)) throw malformed('since and until must be times of RFC 3339');
-  return at;
+  if (text === undefined) return undefined;
+  const at = readTime(text);
+  if (at !== undefined) return at;
+  throw malformed('since and until must be times with their zone, such as 2024-05-31T12:00:00Z');
 }
 
 /** @throws invalid_request */

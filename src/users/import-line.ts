@@ -1,4 +1,5 @@
 import { storableHash } from '../passwords/brought-hash.js';
+import { readTime } from '../rfc-3339.js';
 import { DEFAULT_ROLE, isRole, type Role, ROLES } from '../roles.js';
 import { parseStrictJson } from '../strict-json.js';
 import { canonicalUsername, USERNAME_RULE } from './username.js';
@@ -30,7 +31,6 @@ const MEMBERS = new Set([
 ]);
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
-const RFC_3339 = /^(\d{4})-(\d\d)-(\d\d)T\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/i;
 
 /**
  * Reads a line of a file of users: one JSON object in UTF-8.
@@ -55,8 +55,8 @@ export function readUserLine(bytes: Uint8Array): BroughtUser {
     passwordHash: readHash(passwordHash),
     roles: readRoles(line['roles']),
     disabled,
-    createdAt: readTime(line, 'created_at'),
-    passwordExpiresAt: readTime(line, 'password_expires_at') ?? null,
+    createdAt: timeOf(line, 'created_at'),
+    passwordExpiresAt: timeOf(line, 'password_expires_at') ?? null,
   };
 }
 
@@ -94,14 +94,10 @@ function readRoles(value: unknown): readonly Role[] {
 }
 
 /** @returns epoch milliseconds */
-function readTime(line: Record<string, unknown>, name: string): number | undefined {
+function timeOf(line: Record<string, unknown>, name: string): number | undefined {
   const value = line[name];
   if (value === undefined || value === null) return undefined;
-  const text = typeof value === 'string' ? value : '';
-  const [, year, month, day] = RFC_3339.exec(text) ?? [];
-  const time = Date.parse(text);
-  // The thirtieth of February is the first of March to JavaScript.
-  const exists = new Date(Date.UTC(Number(year), Number(month) - 1, Number(day)));
-  if (exists.getUTCDate() === Number(day) && !Number.isNaN(time)) return time;
+  const time = typeof value === 'string' ? readTime(value) : undefined;
+  if (time !== undefined) return time;
   throw new BadLine(`${name} must be a time with its zone, such as 2024-05-31T12:00:00Z`);
 }

@@ -283,13 +283,24 @@ describe.each(DATABASES)('Nobody can, on %s,', (database) => {
 
   it('ask for a time that is none', async () => {
     const admin = await newAdmin(app);
-    for (const time of ['2009-W01-1', '2009-123', '20260101', '2026-01-01T00:00:00,5Z']) {
-      const { status: answered } = await call(
-        app,
-        `/admin/audit?since=${encodeURIComponent(time)}`,
-        bearer(admin.token),
-      );
-      expect([time, answered]).toEqual([time, 400]);
+    const times = [
+      '2009-W01-1',
+      '2009-123',
+      '20260101',
+      '2026-01-31',
+      '2026-01-01T00:00:00,5Z',
+      // Another time in each zone that a server can be in.
+      '2026-01-31T12:00:00',
+    ];
+    for (const time of times) {
+      for (const name of ['since', 'until']) {
+        const { status: answered } = await call(
+          app,
+          `/admin/audit?${name}=${encodeURIComponent(time)}`,
+          bearer(admin.token),
+        );
+        expect([name, time, answered]).toEqual([name, time, 400]);
+      }
     }
   });
 
