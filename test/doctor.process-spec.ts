@@ -29,6 +29,8 @@ import { KEY_ENCRYPTION_SECRET, serverEnvironment, startServer } from './support
 const SECRET = 'pN3vYd0qTq8xVb6LwZ2mRk9sHf4gJc7e';
 const OTHER = 'hT6bKq2wXe9rUy5oPa1sDf3gJk8lZx4c';
 const WEAK = 'canary-secret-canary-secret-canary-secret';
+/** Random, and on the public list of known ones. */
+const PUBLISHED = '05630396-2e06-4d8a-a787-e8f09185c1cd';
 const HTTPS = { ISSUER: 'https://auth.example.com' };
 const NONE: ReadonlySet<string> = new Set();
 
@@ -46,6 +48,7 @@ describe('The doctor finds in the settings', () => {
     [[], {}],
     [['fault secret_weak'], { JWT_SECRET: WEAK }],
     [['fault secret_weak'], { KEY_ENCRYPTION_SECRET: 'short' }],
+    [['fault secret_weak'], { JWT_SECRET: PUBLISHED }],
     [['fault secrets_equal'], { JWT_SECRET: SECRET, KEY_ENCRYPTION_SECRET: SECRET }],
     [['fault setting_invalid', 'fault secret_weak'], { PORT: 'x', JWT_SECRET: WEAK }],
     [['fault setting_invalid', 'fault setting_invalid'], { DATABASE_URL: 'postgres://h/d' }],

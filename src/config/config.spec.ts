@@ -13,7 +13,7 @@ function faults(environment: Record<string, string>): readonly string[] {
     loadConfig(environment);
     return [];
   } catch (error) {
-    if (error instanceof ConfigError) return error.faults;
+    if (error instanceof ConfigError) return error.faults.map(({ text }) => text);
     throw error;
   }
 }

@@ -5,7 +5,7 @@ import { plainToInstance } from 'class-transformer';
 import { validateSync } from 'class-validator';
 import { seconds } from './duration.js';
 import { type Machine, thisMachine } from './machine.js';
-import { refusals } from './refusals.js';
+import { invalid, nameOf, refusals, type SettingFault } from './refusals.js';
 import { Settings } from './settings.js';
 
 export type DatabaseLocation =
@@ -100,8 +100,8 @@ export interface Argon2Parameters {
 
 /** Every fault in the settings, each by the name of its variable and never by its value. */
 export class ConfigError extends Error {
-  constructor(readonly faults: readonly string[]) {
-    super(`The settings are not valid:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`);
+  constructor(readonly faults: readonly SettingFault[]) {
+    super(`The settings are not valid:\n${faults.map(({ text }) => `  - ${text}`).join('\n')}`);
     this.name = 'ConfigError';
   }
 }
@@ -114,16 +114,17 @@ type Environment = Record<string, string | undefined>;
  */
 export function loadConfig(environment: Environment, machine = thisMachine()): Config {
   const settings = plainToInstance(Settings, known(environment), { exposeDefaultValues: true });
-  const invalid = validateSync(settings).map(
-    ({ property, constraints }) => `${property} ${Object.values(constraints ?? {})[0]}`,
+  const malformed = validateSync(settings).map(({ property, constraints }) =>
+    invalid(`${property} ${Object.values(constraints ?? {})[0]}`),
   );
+  const named = new Set(malformed.map(nameOf));
   const faults = [
-    ...invalid,
+    ...malformed,
     ...refusals(settings, {
       // A test hashes with parameters that would be negligent anywhere else.
       test: environment['NODE_ENV'] === 'test',
       ...machine,
-    }).filter((fault) => !invalid.some((other) => other.split(' ')[0] === fault.split(' ')[0])),
+    }).filter((fault) => !named.has(nameOf(fault))),
   ];
   if (faults.length > 0) throw new ConfigError(faults);
   return new Config(settings, machine);

@@ -4,21 +4,33 @@ import type { Machine } from './machine.js';
 import { secretFault } from './secret-strength.js';
 import type { Settings } from './settings.js';
 
-/**
- * The settings that are well-formed one by one and must not run together, or at all.
- * Each line names its variable first.
- */
-export function refusals(settings: Settings, machine: Machine & { test: boolean }): string[] {
+/** Why the server does not start with a setting. */
+export interface SettingFault {
+  /** Stable, for programs. */
+  code: 'setting_invalid' | 'secret_weak' | 'secrets_equal';
+  /** Names its variable first, and never shows its value. */
+  text: string;
+}
+
+export const invalid = (text: string): SettingFault => ({ code: 'setting_invalid', text });
+
+/** The variable that a fault is of. */
+export const nameOf = ({ text }: SettingFault): string => text.split(' ')[0]!;
+
+/** The settings that are well-formed one by one and must not run together, or at all. */
+export function refusals(settings: Settings, machine: Machine & { test: boolean }): SettingFault[] {
   return [
-    ...refuseIssuer(settings),
-    ...refuseAudiences(settings),
-    ...refuseDatabase(settings),
+    ...[...refuseIssuer(settings), ...refuseAudiences(settings), ...refuseDatabase(settings)].map(
+      invalid,
+    ),
     ...refuseSecrets(settings),
-    ...refuseTimes(settings),
-    ...refuseRetention(settings),
-    ...refuseHashing(settings, machine),
-    ...refuseOrigins(settings),
-    ...refuseProxies(settings),
+    ...[
+      ...refuseTimes(settings),
+      ...refuseRetention(settings),
+      ...refuseHashing(settings, machine),
+      ...refuseOrigins(settings),
+      ...refuseProxies(settings),
+    ].map(invalid),
   ];
 }
 
@@ -66,9 +78,9 @@ const SECRETS = [
   { name: 'KEY_ENCRYPTION_SECRET_PREVIOUS', needs: 'KEY_ENCRYPTION_SECRET' },
 ] as const;
 
-function* refuseSecrets(settings: Settings): Generator<string> {
+function* refuseSecrets(settings: Settings): Generator<SettingFault> {
   if (settings.JWT_SECRET !== undefined && settings.SIGNING_ALGORITHM !== undefined) {
-    yield 'SIGNING_ALGORITHM must not be set together with JWT_SECRET, which means HS256';
+    yield invalid('SIGNING_ALGORITHM must not be set together with JWT_SECRET, which means HS256');
   }
   const seen = new Map<string, string>();
   for (const { name, needs } of SECRETS) {
@@ -76,9 +88,13 @@ function* refuseSecrets(settings: Settings): Generator<string> {
     if (value === undefined) continue;
     const fault = secretFault(value);
     const other = seen.get(value);
-    if (fault !== undefined) yield `${name} ${fault}`;
-    else if (other !== undefined) yield `${name} must not be equal to ${other}`;
-    else if (needs !== undefined && settings[needs] === undefined) yield `${name} needs ${needs}`;
+    if (fault !== undefined) {
+      yield { code: 'secret_weak', text: `${name} ${fault}` };
+    } else if (other !== undefined) {
+      yield { code: 'secrets_equal', text: `${name} must not be equal to ${other}` };
+    } else if (needs !== undefined && settings[needs] === undefined) {
+      yield invalid(`${name} needs ${needs}`);
+    }
     seen.set(value, name);
   }
 }

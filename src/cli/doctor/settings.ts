@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { type Config, ConfigError, loadConfig } from '../../config/config.js';
+import { nameOf, type SettingFault } from '../../config/refusals.js';
 import { secretFault } from '../../config/secret-strength.js';
 import { fault, type Finding, ok, warning } from './finding.js';
 
@@ -18,7 +19,7 @@ interface Settled {
 /** Has a configuration to go on with, whatever is wrong in the environment. */
 export function settle(environment: Environment): Settled {
   const faults = faultsOf(environment);
-  const names = faults.map((text) => text.split(' ')[0]!);
+  const names = faults.map(nameOf);
   const valid = Object.fromEntries(
     Object.entries(environment).filter(([name]) => !names.includes(name)),
   );
@@ -36,13 +37,13 @@ export function settle(environment: Environment): Settled {
     findings:
       faults.length === 0
         ? [ok('settings', 'every setting is valid')]
-        : faults.map((text) =>
-            fault(codeOf(text), text, 'Change it: the server does not start with it.'),
+        : faults.map(({ code, text }) =>
+            fault(code, text, 'Change it: the server does not start with it.'),
           ),
   };
 }
 
-function faultsOf(environment: Environment): readonly string[] {
+function faultsOf(environment: Environment): readonly SettingFault[] {
   try {
     loadConfig(environment);
     return [];
@@ -50,11 +51,6 @@ function faultsOf(environment: Environment): readonly string[] {
     if (error instanceof ConfigError) return error.faults;
     throw error;
   }
-}
-
-function codeOf(text: string): string {
-  if (/must not be equal/.test(text)) return 'secrets_equal';
-  return /must be random|32 bytes/.test(text) ? 'secret_weak' : 'setting_invalid';
 }
 
 /** What is allowed, and may not be what was meant. */
