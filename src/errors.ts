@@ -77,6 +77,8 @@ interface Details {
   scope?: string;
   /** Seconds that a login may be old (RFC 9470 section 3). */
   maxAge?: number;
+  /** Of what others threw, where it is not that of the word. */
+  status?: number;
 }
 
 export class LatchkeyError extends Error {

@@ -1,7 +1,7 @@
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
-import { Controller, Get } from '@nestjs/common';
+import { Controller, Get, HttpException, Param } from '@nestjs/common';
 import { Public } from '../src/auth/public.js';
 import { startApp, type TestApp } from './support/app.js';
 import {
@@ -24,6 +24,11 @@ class BrokenController {
   @Get()
   read(): never {
     throw new Error('SELECT secret FROM /etc/passwd');
+  }
+
+  @Get(':status')
+  refuse(@Param('status') status: string): never {
+    throw new HttpException('canary', Number(status));
   }
 }
 
@@ -76,6 +81,29 @@ describe('an error', () => {
     expect(body['request_id']).toBe(headers.get('x-request-id'));
     expect(app.log()).toContain(body['request_id']);
     expect(app.log()).toContain('SELECT secret FROM');
+  });
+
+  it.each([
+    [400, 400, 'request_malformed'],
+    [404, 404, 'not_found'],
+    [410, 410, 'request_malformed'],
+    [412, 412, 'request_malformed'],
+    [422, 422, 'request_malformed'],
+    [429, 429, 'too_many_attempts'],
+    [500, 500, 'internal'],
+    [501, 501, 'internal'],
+    [504, 504, 'internal'],
+    // No status of an error.
+    [302, 500, 'internal'],
+    [600, 500, 'internal'],
+  ])('of %i that a handler throws is %i, %s, and keeps none of its words', async (...row) => {
+    const [thrown, status, code] = row;
+    const { body, text, ...answer } = await send(app, `/broken/${thrown}`);
+    expect([answer.status, body['code']]).toEqual([status, code]);
+    expect(body).toMatchObject(ERROR);
+    expect('request_id' in body).toBe(status >= 500);
+    expect(answer.headers.has('retry-after')).toBe(status === 429);
+    expect(text).not.toContain('canary');
   });
 });
 

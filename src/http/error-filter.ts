@@ -7,7 +7,7 @@ import {
 } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { causeOf, isDatabaseUnavailable } from '../database/unavailable.js';
-import { type ErrorWord, LatchkeyError, malformed, notFound } from '../errors.js';
+import { type ErrorWord, LatchkeyError, malformed, notFound, tooManyRequests } from '../errors.js';
 import { errors } from '../metrics/metrics.js';
 
 /** Milliseconds. */
@@ -47,7 +47,7 @@ export class ErrorFilter implements ExceptionFilter {
     if (isDatabaseUnavailable(known)) this.#tellOutage(known);
     if (reply.sent) return;
     const { status, headers, body } = toWire(known);
-    if (status === 500) body.request_id = request.id;
+    if (known.error === 'server_error') body.request_id = request.id;
     void reply.code(status).headers(headers).type('application/json; charset=utf-8').send(body);
   }
 
@@ -67,7 +67,7 @@ export class ErrorFilter implements ExceptionFilter {
 
 /** An error as status, headers and body (RFC 6749 section 5.2, RFC 6750 section 3). */
 export function toWire({ error, code, description, details }: LatchkeyError): WireError {
-  const status = statusOf(error, code);
+  const status = details.status ?? statusOf(error, code);
   const { retryAfter, fields } = details;
   const challenge = challengeOf(error, description, status, details);
   return {
@@ -142,7 +142,7 @@ const cutOff = (error: unknown): LatchkeyError =>
 function toLatchkeyError(error: unknown): LatchkeyError {
   if (error instanceof LatchkeyError) return error;
   const status = error instanceof HttpException ? error.getStatus() : fastifyStatus(error);
-  return FOREIGN[status]?.() ?? (status < 500 ? malformed('The request is malformed') : internal());
+  return FOREIGN[status]?.() ?? (status >= 400 && status < 500 ? refused(status) : failed(status));
 }
 
 function fastifyStatus(error: unknown): number {
@@ -150,10 +150,17 @@ function fastifyStatus(error: unknown): number {
   return name === 'FastifyError' && typeof statusCode === 'number' ? statusCode : 500;
 }
 
-const internal = () =>
-  new LatchkeyError('server_error', 'internal', 'The server failed to answer this request');
+/** What an application refuses by a status for which the closed list has no code. */
+const refused = (status: number) =>
+  new LatchkeyError('invalid_request', 'request_malformed', 'The request is refused', { status });
+
+const failed = (status: number) =>
+  new LatchkeyError('server_error', 'internal', 'The server failed to answer this request', {
+    status: status >= 500 && status < 600 ? status : 500,
+  });
 
 const FOREIGN: Record<number, () => LatchkeyError> = {
+  400: () => malformed('The request is malformed'),
   401: () => new LatchkeyError('unauthorized', 'token_missing', 'An access token is required'),
   403: () => new LatchkeyError('access_denied', 'access_denied', 'This is not allowed'),
   404: notFound,
@@ -165,6 +172,7 @@ const FOREIGN: Record<number, () => LatchkeyError> = {
       'media_type_unsupported',
       'The type of the body is not supported',
     ),
+  429: () => tooManyRequests(1),
   503: () =>
     new LatchkeyError('temporarily_unavailable', 'busy', 'The service cannot answer this now', {
       retryAfter: 1,
