@@ -46,7 +46,8 @@ export class PasswordChange {
   ): Promise<ApiToken[]> {
     const { username, address } = owner;
     const faults = this.passwords.faults(next, username);
-    if (next === current) faults.push('new_password must not be the current one');
+    if (next.normalize('NFC') === current.normalize('NFC'))
+      faults.push('new_password must not be the current one');
     if (faults.length > 0) throw invalidFields({ new_password: faults });
     const proof = await this.credentials.prove(
       { username, password: current, address },

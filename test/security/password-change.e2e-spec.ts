@@ -39,6 +39,11 @@ describe.each(DATABASES)('Changing a password, on %s,', (database) => {
     ['a common one', { current_password: 'x', new_password: 'password1' }, 'new_password'],
     ['the current one', { current_password: NEXT, new_password: NEXT }, 'new_password'],
     [
+      'the current one, typed on another keyboard',
+      { current_password: `${NEXT} \u00e9`, new_password: `${NEXT} e\u0301` },
+      'new_password',
+    ],
+    [
       'one that is ill-formed',
       { current_password: 'x', new_password: 'quiet \ud800 river' },
       'new_password',
