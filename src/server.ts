@@ -44,12 +44,15 @@ function announce(app: NestFastifyApplication, config: Config, log: Log): void {
 function endOnFault({ logger, flush }: Log): void {
   for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
     process.on(event, (fault: unknown) => {
-      logger.fatal({ fault: fault instanceof Error ? fault.stack : typeof fault }, event);
+      logger.fatal(told(fault), event);
       flush();
       process.exit(1);
     });
   }
 }
+
+/** What was thrown, as the log has it: a value that is no error may be anything. */
+const told = (fault: unknown) => ({ fault: fault instanceof Error ? fault.stack : typeof fault });
 
 /** The first signal drains: not ready, then no new connections, and requests in flight finish. */
 function stopOnSignal(app: NestFastifyApplication, { logger, flush }: Log): void {
@@ -66,15 +69,15 @@ function stopOnSignal(app: NestFastifyApplication, { logger, flush }: Log): void
     clearTimeout(overdue);
     end(0, 'stopped');
   };
-  const end = (code: number, message: string): void => {
-    logger.info(message);
+  const end = (code: 0 | 1, message: string, fault?: unknown): void => {
+    logger[code === 0 ? 'info' : 'error'](fault === undefined ? {} : told(fault), message);
     flush();
     process.exit(code);
   };
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.once(signal, () => {
       process.once(signal, () => end(1, 'stopped at once'));
-      stop(signal).catch(() => end(1, 'stopping failed'));
+      stop(signal).catch((fault: unknown) => end(1, 'stopping failed', fault));
     });
   }
 }

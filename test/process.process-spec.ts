@@ -5,7 +5,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { runCli } from './support/cli.js';
 import { bearer, call, form, logIn, newLogin, register } from './support/client.js';
 import { newDatabase } from './support/databases.js';
-import { refusedStart, serverEnvironment, startServer } from './support/process.js';
+import {
+  refusedStart,
+  serverEnvironment,
+  type ServerProcess,
+  startServer,
+} from './support/process.js';
+import { until } from './support/until.js';
 
 const environment = async (more: Record<string, string> = {}) => ({
   ...serverEnvironment(await newDatabase('sqlite')),
@@ -111,7 +117,32 @@ describe('A process that was told to stop', () => {
     expect([await statusOf('/health/ready'), await statusOf('/health/live')]).toEqual([503, 200]);
     expect(await ended).toEqual({ code: 0, signal: null });
   });
+
+  it('and cannot ends with 1, and an error that says why', async () => {
+    const hook = new URL('support/fault-on-signal.js', import.meta.url).href;
+    const server = await startServer(
+      await environment({ NODE_OPTIONS: `--import=${hook}`, FAULT: 'clearInterval' }),
+    );
+    process.kill(server.pid, 'SIGUSR2');
+    expect(await server.kill('SIGTERM')).toEqual({ code: 1, signal: null });
+    expect(lastLine(server)).toMatchObject({
+      level: 'error',
+      msg: 'stopping failed',
+      fault: expect.stringContaining('a fault that nobody catches'),
+    });
+  });
+
+  it('and then to stop at once ends with 1, and an error that says so', async () => {
+    const server = await startServer(await environment());
+    process.kill(server.pid, 'SIGTERM');
+    await until(async () => (await call(server, '/health/ready')).status, 503, 2_000);
+    expect(await server.kill('SIGTERM')).toEqual({ code: 1, signal: null });
+    expect(lastLine(server)).toMatchObject({ level: 'error', msg: 'stopped at once' });
+  });
 });
+
+const lastLine = (server: ServerProcess): unknown =>
+  JSON.parse(server.stdout().trim().split('\n').at(-1)!);
 
 describe('A request that is in flight when the process is told to stop', () => {
   it('is refused when its user is disabled meanwhile', async () => {
