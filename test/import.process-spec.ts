@@ -72,10 +72,11 @@ it.each(DATABASES)(
         JSON.stringify(user('x', { padding: 'x'.repeat(20_000) })),
         `${JSON.stringify(user('second', { id: other, roles: ['admin'] }))}\r`,
         JSON.stringify(user('last', { disabled: true })),
+        JSON.stringify(user('thief')),
       ].join('\n'),
     );
     const { code, stdout, stderr } = await imported(path, '--json');
-    expect(JSON.parse(stdout)).toEqual({ imported: 3, skipped: 0, bad: 5, dry_run: false });
+    expect(JSON.parse(stdout)).toEqual({ imported: 4, skipped: 0, bad: 5, dry_run: false });
     expect(code).toBe(1);
     expect(stderr.split('\n')).toEqual([
       expect.stringMatching(/^line 3: it is not JSON/),
@@ -94,6 +95,7 @@ it.each(DATABASES)(
       { id, username: 'first', roles: 'user', disabled_at: null, password_hash: HASH },
       { username: 'last', disabled_at: expect.any(Number) },
       { id: other.toLowerCase(), username: 'second', roles: 'admin' },
+      { username: 'thief' },
     ]);
   },
 );

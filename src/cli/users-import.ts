@@ -87,8 +87,10 @@ function readLine({ bytes }: Line, { names, ids }: Seen): BroughtUser | string |
   if (/^\s*$/.test(bytes.toString('latin1'))) return undefined;
   try {
     const user = readUserLine(bytes);
-    if (!names.add(user.canonicalUsername)) return 'its username is that of an earlier line';
+    // A line that is refused takes nothing from those after it.
+    if (names.has(user.canonicalUsername)) return 'its username is that of an earlier line';
     if (user.id !== undefined && !ids.add(user.id)) return 'its id is that of an earlier line';
+    names.add(user.canonicalUsername);
     return user;
   } catch (error) {
     if (error instanceof BadLine) return error.message;

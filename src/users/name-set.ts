@@ -14,13 +14,17 @@ export class NameSet {
   /** @returns false where it was there already */
   add(name: string): boolean {
     if (this.#count >= this.#slots.length / 2) this.#grow();
-    // Zero is an empty slot.
-    const print = createHash('sha256').update(name).digest().readBigUInt64LE() || 1n;
+    const print = printOf(name);
     const slot = this.#slotOf(print);
     if (this.#slots[slot] === print) return false;
     this.#slots[slot] = print;
     this.#count++;
     return true;
+  }
+
+  has(name: string): boolean {
+    const print = printOf(name);
+    return this.#slots[this.#slotOf(print)] === print;
   }
 
   #slotOf(print: bigint): number {
@@ -36,3 +40,7 @@ export class NameSet {
     for (const print of before) if (print !== 0n) this.#slots[this.#slotOf(print)] = print;
   }
 }
+
+/** Never zero, which is an empty slot. */
+const printOf = (name: string): bigint =>
+  createHash('sha256').update(name).digest().readBigUInt64LE() || 1n;
