@@ -30,7 +30,7 @@ export class RootSecrets {
     const { secretFile } = database;
     return underLock(db, async (trx) => {
       let first = true;
-      for (const table of ['signing_keys', 'sessions', 'audit_seals'] as const) {
+      for (const table of UNDER_SECRET) {
         first &&= !(await anyRow(trx, table));
       }
       const secret = new RootSecret(secretBesideDatabase(secretFile, first));
@@ -59,10 +59,10 @@ export class RootSecrets {
   }
 }
 
-async function anyRow(
-  executor: Executor,
-  table: 'signing_keys' | 'sessions' | 'audit_seals',
-): Promise<boolean> {
+/** Whose rows are worth nothing without the secret. */
+const UNDER_SECRET = ['signing_keys', 'sessions', 'audit_seals', 'audit_checkpoints'] as const;
+
+async function anyRow(executor: Executor, table: (typeof UNDER_SECRET)[number]): Promise<boolean> {
   const row = await executor
     .selectFrom(table)
     .select((eb) => eb.lit(1).as('one'))

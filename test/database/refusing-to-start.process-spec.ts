@@ -77,6 +77,38 @@ const CASES: Case[] = [
     says: /secret is missing, .+: restore the file from a backup, or set KEY_ENCRYPTION_SECRET to/,
   },
   {
+    what: 'no secret beside its database, where all that needs it is a checkpoint of the audit',
+    damage: async ({ url, secretFile }) => {
+      const db = connect(url);
+      const { id, last_row, total, chain, mac, secret_id } = await db
+        .selectFrom('audit_seals')
+        .selectAll()
+        .orderBy('id', 'desc')
+        .executeTakeFirstOrThrow();
+      await db
+        .insertInto('audit_checkpoints')
+        .values({
+          id: 1,
+          seal_id: id,
+          last_row,
+          total,
+          chain,
+          seal_mac: mac,
+          at: 1,
+          actor: 'cli',
+          secret_id,
+          mac: 'm',
+        })
+        .execute();
+      for (const table of ['audit_seals', 'sessions', 'signing_keys'] as const) {
+        await db.deleteFrom(table).execute();
+      }
+      await db.destroy();
+      rmSync(secretFile);
+    },
+    says: /secret is missing, .+: restore the file from a backup, or set KEY_ENCRYPTION_SECRET to/,
+  },
+  {
     what: 'an emptied secret file',
     damage: ({ secretFile }) => truncateSync(secretFile, 0),
     says: /key-encryption-secret is damaged: restore it from a backup\.$/,
