@@ -417,6 +417,16 @@ it('sends Strict-Transport-Security when the issuer is https', async () => {
   expect(headers.get('strict-transport-security')).toBe('max-age=31536000; includeSubDomains');
 });
 
+it('sends a page of the docs once, also to whom a proxy gave it compressed', async () => {
+  const etag = (await send(app, '/docs')).headers.get('etag')!;
+  for (const known of [etag, `W/${etag}`, `"x", W/${etag}`]) {
+    const again = await send(app, '/docs', { headers: { 'if-none-match': known } });
+    expect([known, again.status, again.text]).toEqual([known, 304, '']);
+  }
+  const changed = await send(app, '/docs', { headers: { 'if-none-match': 'W/"x"' } });
+  expect(changed.status).toBe(200);
+});
+
 it('shows neither docs nor the document while DOCS is off', async () => {
   await app.close();
   app = await startApp({ environment: { DOCS: 'off' } });

@@ -4,6 +4,7 @@ import type { FastifyReply } from 'fastify';
 import { Public } from '../auth/public.js';
 import { Config } from '../config/config.js';
 import { notFound } from '../errors.js';
+import { hasTag } from '../http/entity-tag.js';
 import { RevocationFeed } from '../revocation/revocation-feed.js';
 
 const JWT_TYPE = 'application/jwt';
@@ -32,12 +33,8 @@ export class RevocationsController {
     if (this.config.jwtSecret !== undefined) throw notFound();
     const { jwt, etag } = this.feed.current();
     void reply.header('etag', etag);
-    if (!matches(known, etag)) return jwt;
+    if (!hasTag(known, etag)) return jwt;
     void reply.status(304);
     return undefined;
   }
 }
-
-/** RFC 9110 section 13.1.2: a list of entity tags, weakly compared. */
-const matches = (known: string | undefined, etag: string): boolean =>
-  (known ?? '').split(',').some((tag) => tag.trim().replace(/^W\//, '') === etag);

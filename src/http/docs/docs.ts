@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import type { OpenAPIObject } from '@nestjs/swagger';
 import type { FastifyInstance } from 'fastify';
+import { hasTag } from '../entity-tag.js';
 
 const here = import.meta.dirname;
 const swaggerUi = dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'));
@@ -49,7 +50,7 @@ function serve(fastify: FastifyInstance, url: string, type: string, read: () => 
   let made: { content: Buffer; headers: Record<string, string> } | undefined;
   fastify.get(url, (request, reply) => {
     const { content, headers } = (made ??= withHeaders(read(), type));
-    const known = request.headers['if-none-match'] === headers.etag;
+    const known = hasTag(request.headers['if-none-match'], headers.etag);
     return reply
       .headers(headers)
       .code(known ? 304 : 200)
