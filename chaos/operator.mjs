@@ -10,7 +10,7 @@ import { Account } from '../dist/users/account.js';
 import { UsersModule } from '../dist/users/users.module.js';
 import { settings } from './processes.mjs';
 
-const ACTOR = { id: 'chaos' };
+const ACTOR = { id: 'cli' };
 
 class Domain {}
 Module({ imports: [UsersModule, KeysModule] })(Domain);
