@@ -89,16 +89,20 @@ describe.each(ENCODINGS)('A body of type %s', (type, encode) => {
       RUNS,
     ));
 
-  it('is either read whole or refused when it is cut short', () =>
+  it('is refused, or read as what is left of it, when it is cut short', () =>
     fc.assert(
       fc.asyncProperty(fields, fc.nat(), async (written, at) => {
         const body = Buffer.from(encode(Object.entries(written)));
-        const { status, read: found } = await read(type, body.subarray(0, at % body.length));
-        // A form has no end: what is cut is a shorter form.
-        if (type === FORM || found === null) return expect([200, 400]).toContain(status);
+        const cut = body.subarray(0, at % body.length);
+        const { status, read: found } = await read(type, cut);
+        if (status === 400) return;
+        expect(status).toBe(200);
+        if (found === null) return expect(cut).toHaveLength(0);
         // Only the end of the line after the end can be missing.
-        if (type === MULTIPART && status === 200) return expect(found).toEqual({ ...written });
-        expect(status).toBe(400);
+        if (type !== FORM) return expect([type, found]).toEqual([MULTIPART, { ...written }]);
+        // A form has no end: what is cut is a shorter form.
+        const bare = (form: string) => form.replace(/[=&]+$/, '');
+        expect(bare(asForm(Object.entries(found as object)))).toBe(bare(cut.toString()));
       }),
       RUNS,
     ));
