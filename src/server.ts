@@ -90,6 +90,9 @@ main().catch((error: unknown) => {
 
 /** One message for the operator: what is wrong, and what to do. */
 function describe(error: Error): string {
+  if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') {
+    return `${error.message}: stop what listens there, or set PORT.`;
+  }
   // What a caller would be told is of no use here: what happened is.
   if (error instanceof LatchkeyError || error.message === '') return causeOf(error);
   const told = error.cause === undefined || error.message.includes(causeOf(error));

@@ -61,7 +61,7 @@ describe('the start', () => {
     const first = await startServer(await environment());
     const { code, stderr } = await refusedStart(await environment({ PORT: String(first.port) }));
     expect(code).toBe(1);
-    expect(stderr).toMatch(/cannot start.*EADDRINUSE/s);
+    expect(stderr).toMatch(/cannot start.*EADDRINUSE.*: stop what listens there, or set PORT\.$/m);
     await first.kill();
   });
 });

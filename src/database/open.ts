@@ -152,10 +152,22 @@ export function forOperator(error: unknown, location: DatabaseLocation): Error {
   if (location.kind === 'sqlite' && isDamaged(error)) {
     return damaged(location.file, causeOf(error));
   }
+  if (isRefusal(error)) {
+    return new Error(
+      `The PostgreSQL of DATABASE_URL lets nobody in (${causeOf(error)}): check the user, the ` +
+        'password and the database in it.',
+    );
+  }
   if (!isDatabaseUnavailable(error)) return error as Error;
   return new Error(
     location.kind === 'sqlite'
       ? `${location.file} cannot be used (${causeOf(error)}): check its place, and who may write there.`
       : `The PostgreSQL of DATABASE_URL cannot be used (${causeOf(error)}): check that it runs, and where.`,
   );
+}
+
+/** PostgreSQL's class 28, invalid authorization, and 3D, no such database. */
+function isRefusal(error: unknown): boolean {
+  const { code } = error as { code?: unknown };
+  return typeof code === 'string' && /^(28|3D)/.test(code);
 }

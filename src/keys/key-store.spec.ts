@@ -75,7 +75,9 @@ describe('The key store', () => {
   it('names the file when the secret came from one', async () => {
     await new KeyStore(db, new RootSecrets(OLD)).ensure('ES256', NOW);
     const store = new KeyStore(db, new RootSecrets(NEW, undefined, '/data/secret'));
-    await expect(store.load()).rejects.toThrow(/the one in \/data\/secret: restore that file/);
+    await expect(store.load()).rejects.toThrow(
+      /the one in \/data\/secret: set KEY_ENCRYPTION_SECRET to that one/,
+    );
   });
 
   it('reads no private key in the place of another', async () => {

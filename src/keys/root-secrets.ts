@@ -49,7 +49,8 @@ export class RootSecrets {
       `${what} under another secret (id ${id}) than ` +
         (this.file === undefined
           ? 'KEY_ENCRYPTION_SECRET: set that one, or set it as KEY_ENCRYPTION_SECRET_PREVIOUS.'
-          : `the one in ${this.file}: restore that file from a backup.`),
+          : `the one in ${this.file}: set KEY_ENCRYPTION_SECRET to that one, where it was ever set, or ` +
+            'restore the file from a backup.'),
     );
   }
 

@@ -117,7 +117,7 @@ const CASES: Case[] = [
     what: 'a secret file with one character more',
     damage: ({ secretFile }) =>
       writeFileSync(secretFile, readFileSync(secretFile, 'utf8').replace('\n', 'x\n')),
-    says: /encrypted under another secret .+ than the one in .+: restore that file from a backup\.$/,
+    says: /encrypted under another secret .+ than the one in .+: set KEY_ENCRYPTION_SECRET to that one, .+ or restore the file from a backup\.$/,
   },
   {
     what: 'the wrong KEY_ENCRYPTION_SECRET, even when keys of another algorithm are to be made',
@@ -135,7 +135,7 @@ const CASES: Case[] = [
       writeFileSync(secretFile, KEY_ENCRYPTION_SECRET);
       return { JWT_SECRET: OTHER_SECRET };
     },
-    says: /last seal of the audit is under another .+ than the one in .+: restore that file from/,
+    says: /last seal of the audit is under another .+ than the one in .+: set KEY_ENCRYPTION_SECRET to that one, .+ restore the file from/,
   },
   {
     what: 'a signing key of which one byte changed',
@@ -192,6 +192,15 @@ describe('It refuses to start, and says what to do, with', () => {
     expect(stderr).toMatch(/encrypted under another secret .+ than KEY_ENCRYPTION_SECRET/);
     expect(code).toBe(1);
   });
+});
+
+it('says what to check where PostgreSQL has no such database', async () => {
+  const url = new URL(await newDatabase('postgres'));
+  url.pathname = '/nobodys';
+  const { code, stderr } = await refusedStart(serverEnvironment(url.href));
+  expect(code).toBe(1);
+  expect(stderr).toContain('database "nobodys" does not exist');
+  expect(stderr).toContain('check the user, the password and the database in it.');
 });
 
 describe('When the server was killed', () => {
