@@ -210,3 +210,11 @@ export const unavailable = (
   new LatchkeyError('temporarily_unavailable', code, 'The service cannot answer this now', {
     retryAfter,
   });
+
+/** What lies behind an error, for the log: nothing that a caller sent. */
+export function causeOf(error: unknown): string {
+  const { cause = error } = error as { cause?: unknown };
+  const { message, code } = cause as { message?: string; code?: string };
+  // Where several addresses were tried, Node gives no message.
+  return message || (code ?? String(cause));
+}

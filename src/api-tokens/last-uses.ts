@@ -7,7 +7,7 @@ import {
   type OnModuleInit,
 } from '@nestjs/common';
 import { Database, type Executor } from '../database/database.js';
-import { causeOf } from '../database/unavailable.js';
+import { causeOf } from '../errors.js';
 import { unflushed } from '../database/unflushed.js';
 
 /** Milliseconds. */

@@ -10,7 +10,7 @@ import type { Transaction } from 'kysely';
 import { Clock } from '../clock.js';
 import { Database, type Executor } from '../database/database.js';
 import type { Schema } from '../database/schema.js';
-import { causeOf } from '../database/unavailable.js';
+import { causeOf } from '../errors.js';
 import {
   type AuditRow,
   isGenuineCheckpoint,

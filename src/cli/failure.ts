@@ -1,6 +1,6 @@
 import { ConfigError } from '../config/config.js';
-import { causeOf, isDatabaseUnavailable } from '../database/unavailable.js';
-import { LatchkeyError } from '../errors.js';
+import { isDatabaseUnavailable } from '../database/unavailable.js';
+import { causeOf, LatchkeyError } from '../errors.js';
 
 /** Why a command failed, in one line for the operator; of the settings in one for each fault. */
 export function describeFailure(error: unknown): string {

@@ -7,7 +7,8 @@ import { hasLostLog } from './lost-log.js';
 import { migrate } from './migrate.js';
 import { SqliteDialect } from './sqlite.js';
 import { isBusy, isDamaged } from './sqlite-errors.js';
-import { causeOf, isDatabaseUnavailable } from './unavailable.js';
+import { isDatabaseUnavailable } from './unavailable.js';
+import { causeOf } from '../errors.js';
 
 /** A start may wait for the migrations of another process, up to a minute. */
 const MIGRATION_PATIENCE = 60_000;

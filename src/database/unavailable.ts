@@ -15,11 +15,3 @@ export function databaseUnavailable(cause: unknown): LatchkeyError {
 export function isDatabaseUnavailable(error: unknown): boolean {
   return error instanceof LatchkeyError && error.code === 'database_unavailable';
 }
-
-/** What lies behind an error, for the log: nothing that a caller sent. */
-export function causeOf(error: unknown): string {
-  const { cause = error } = error as { cause?: unknown };
-  const { message, code } = cause as { message?: string; code?: string };
-  // Where several addresses were tried, Node gives no message.
-  return message || (code ?? String(cause));
-}

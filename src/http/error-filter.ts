@@ -6,8 +6,14 @@ import {
   Logger,
 } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { causeOf, isDatabaseUnavailable } from '../database/unavailable.js';
-import { type ErrorWord, LatchkeyError, malformed, notFound, tooManyRequests } from '../errors.js';
+import {
+  causeOf,
+  type ErrorWord,
+  LatchkeyError,
+  malformed,
+  notFound,
+  tooManyRequests,
+} from '../errors.js';
 import { errors } from '../metrics/metrics.js';
 
 /** Milliseconds. */
@@ -44,7 +50,7 @@ export class ErrorFilter implements ExceptionFilter {
     const known = isCutOff(request) ? cutOff(error) : toLatchkeyError(error);
     errors.inc({ code: known.code });
     if (known.error === 'server_error') this.#log(error, request);
-    if (isDatabaseUnavailable(known)) this.#tellOutage(known);
+    if (known.code === 'database_unavailable') this.#tellOutage(known);
     if (reply.sent) return;
     const { status, headers, body } = toWire(known);
     if (known.error === 'server_error') body.request_id = request.id;

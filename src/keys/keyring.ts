@@ -8,8 +8,7 @@ import {
 import { Clock } from '../clock.js';
 import { Config } from '../config/config.js';
 import { type Database, POLLING } from '../database/database.js';
-import { causeOf } from '../database/unavailable.js';
-import { unavailable } from '../errors.js';
+import { causeOf, unavailable } from '../errors.js';
 import { activeKey, verifyingKeys } from './key-schedule.js';
 import { KeyStore, type StoredKey } from './key-store.js';
 import { secretKey, type SigningKey, type VerificationKey } from './signing-key.js';
