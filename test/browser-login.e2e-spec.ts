@@ -1,3 +1,5 @@
+import { unavailable } from '../src/errors.js';
+import { TokenRevocation } from '../src/users/token-revocation.js';
 import { startApp, type TestApp } from './support/app.js';
 import {
   bearer,
@@ -155,6 +157,19 @@ describe('POST /login', () => {
     await next.ask('/login', json(await register(app)));
     expect((await visitor.ask('/users/me')).body['code']).toBe('token_revoked');
     expect((await next.ask('/users/me')).status).toBe(200);
+  });
+
+  it('is a login though the session that the browser had cannot be ended now', async () => {
+    const user = await register(app);
+    const visitor = await Visitor.loggedIn(app, user);
+    const revocation = app.nest.get(TokenRevocation, { strict: false });
+    const away = () => Promise.reject(unavailable('database_unavailable', 1));
+    Object.assign(revocation, { endSession: away });
+    const { username, password } = user;
+    const { status } = await visitor.ask('/login', json({ username, password }));
+    Reflect.deleteProperty(revocation, 'endSession'); // of the object, not of the class
+    expect(status).toBe(200);
+    expect((await visitor.ask('/secure-data')).status).toBe(200);
   });
 
   it('leaves no refresh token with somebody who must choose a password first', async () => {

@@ -4,6 +4,7 @@ import {
   HttpCode,
   Inject,
   Ip,
+  Logger,
   Post,
   Req,
   Res,
@@ -15,7 +16,7 @@ import { Cookies } from '../auth/cookies.js';
 import { Public } from '../auth/public.js';
 import { SameOrigin } from '../auth/same-origin.js';
 import { Config } from '../config/config.js';
-import { LatchkeyError, sessionEnded } from '../errors.js';
+import { causeOf, LatchkeyError, sessionEnded } from '../errors.js';
 import { Consumes, FORM_TYPE, JSON_TYPE } from '../http/media-type.js';
 import type { Proof } from '../users/credentials.js';
 import type { IssuedTokens } from '../users/issued-tokens.js';
@@ -35,6 +36,8 @@ const SETS_COOKIES = {
 /** Logs browsers in: the tokens are in cookies, and in no body. */
 @Controller('login')
 export class LoginController {
+  readonly #logger = new Logger('Login');
+
   constructor(
     @Inject(Config) private readonly config: Config,
     private readonly login: Login,
@@ -60,12 +63,20 @@ export class LoginController {
   ): Promise<BrowserSessionDto> {
     const { issuer: audience } = this.config;
     const tokens = await this.login.open(user, { scopes: body.scopes, audience, userAgent });
-    // The browser forgets the session that it had, so nobody could ever log out of it.
-    if (body.refreshToken !== undefined) {
-      await this.revocation.endSession(body.refreshToken, user.address);
-    }
+    if (body.refreshToken !== undefined) await this.#forget(body.refreshToken, user.address);
     this.cookies.set(reply, tokens);
     return toWire(tokens);
+  }
+
+  /** The browser will not have that session any more, so nobody could ever log out of it. */
+  async #forget(refreshToken: string, address: string): Promise<void> {
+    try {
+      await this.revocation.endSession(refreshToken, address);
+    } catch (error) {
+      // The new one is there already. Its user finds this one in the list of sessions.
+      if (!(error instanceof LatchkeyError)) throw error;
+      this.#logger.warn(`A session that was logged in over could not be ended: ${causeOf(error)}`);
+    }
   }
 
   /** Put the next tokens in the place of those in the cookies. */
