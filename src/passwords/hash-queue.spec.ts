@@ -28,6 +28,19 @@ it('runs as many at once as it may, in the order they came', async () => {
   expect(queue.length).toBe(0);
 });
 
+it('goes from address to address, so that one that sends much delays another by one hash', async () => {
+  const queue = new HashQueue(1, 100);
+  const order: string[] = [];
+  const { work, finish } = held();
+  const running = queue.run(login('a'), work);
+  const waiting = ['a1', 'a2', 'a3', 'b1', 'a4', 'c1', 'b2'].map((name) =>
+    queue.run(login(name[0]!), () => Promise.resolve(order.push(name))),
+  );
+  finish();
+  await Promise.all([running, ...waiting]);
+  expect(order).toEqual(['a1', 'b1', 'c1', 'a2', 'b2', 'a3', 'a4']);
+});
+
 it('refuses what does not fit, at once', async () => {
   const queue = new HashQueue(1, 8);
   const { work, finish } = held();
@@ -66,9 +79,11 @@ it('refuses whose turn does not come, and gives the place to the next', async ()
   const first = queue.run(login('first'), work);
   await expect(queue.run(login('waiting'), work)).rejects.toEqual(BUSY);
   expect(queue.length).toBe(1);
-  const next = queue.run(login('waiting'), () => Promise.resolve('done'));
+  const next = ['other', 'waiting'].map((address) =>
+    queue.run(login(address), () => Promise.resolve(address)),
+  );
   finish();
   await first;
-  expect(await next).toBe('done');
+  expect(await Promise.all(next)).toEqual(['other', 'waiting']);
   expect(queue.length).toBe(0);
 });

@@ -16,11 +16,14 @@ export interface Owner {
 
 /**
  * A bounded queue for work that costs a core for milliseconds. As many run at once as there are
- * cores: more would only wait in libuv's pool, in front of everything else that uses it.
+ * cores: more would only wait in libuv's pool, in front of everything else that uses it. The turn
+ * goes from address to address, so that whoever sends much waits behind their own.
  */
 export class HashQueue {
+  #length = 0;
   #running = 0;
-  readonly #waiting: (() => void)[] = [];
+  /** By address, in the order of their turns. */
+  readonly #waiting = new Map<string, Set<() => void>>();
   /** How many each address and each purpose holds, running ones included. */
   readonly #held = new Map<string, number>();
   readonly #share: number;
@@ -35,7 +38,7 @@ export class HashQueue {
   }
 
   get length(): number {
-    return this.#running + this.#waiting.length;
+    return this.#length;
   }
 
   /**
@@ -49,9 +52,10 @@ export class HashQueue {
       throw unavailable('busy', RETRY_AFTER);
     }
     for (const key of shares) this.#held.set(key, this.#count(key) + 1);
+    this.#length++;
     hashQueue.inc();
     try {
-      await this.#turn();
+      await this.#turn(address);
       try {
         return await work();
       } finally {
@@ -59,33 +63,45 @@ export class HashQueue {
       }
     } finally {
       for (const key of shares) this.#release(key);
+      this.#length--;
       hashQueue.dec();
     }
   }
 
-  async #turn(): Promise<void> {
+  async #turn(address: string): Promise<void> {
     if (this.#running < this.concurrency) {
       this.#running++;
       return;
     }
+    const line = this.#waiting.get(address) ?? new Set();
+    this.#waiting.set(address, line);
     await new Promise<void>((resolve, reject) => {
       const granted = (): void => {
         clearTimeout(timer);
         resolve();
       };
       const timer = setTimeout(() => {
-        this.#waiting.splice(this.#waiting.indexOf(granted), 1);
+        line.delete(granted);
+        if (line.size === 0) this.#waiting.delete(address);
         reject(unavailable('busy', RETRY_AFTER));
       }, this.patience).unref();
-      this.#waiting.push(granted);
+      line.add(granted);
     });
   }
 
-  /** Hands the place on to who waits longest, or frees it. */
+  /** Hands the place on to who waits longest at the next address, or frees it. */
   #next(): void {
-    const next = this.#waiting.shift();
-    if (next) next();
-    else this.#running--;
+    const [next] = this.#waiting;
+    if (next === undefined) {
+      this.#running--;
+      return;
+    }
+    const [address, line] = next;
+    const [granted] = line;
+    line.delete(granted!);
+    this.#waiting.delete(address);
+    if (line.size > 0) this.#waiting.set(address, line);
+    granted!();
   }
 
   #count(key: string): number {
