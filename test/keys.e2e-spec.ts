@@ -1,6 +1,8 @@
-import { createPublicKey, type JsonWebKey, verify } from 'node:crypto';
+import { createPublicKey, type JsonWebKey, randomUUID, verify } from 'node:crypto';
 import { KeyRotation } from '../src/keys/key-rotation.js';
 import { Keyring } from '../src/keys/keyring.js';
+import { RevocationFeed } from '../src/revocation/revocation-feed.js';
+import { Revocations } from '../src/revocation/revocations.js';
 import { startApp, type TestApp, urlOf } from './support/app.js';
 import { bearer, call, newLogin, openSession, refresh, register } from './support/client.js';
 import { DATABASES } from './support/databases.js';
@@ -265,6 +267,67 @@ describe.each(DATABASES)('signing keys on %s', (database) => {
       const renewed = await call(app, '/revocations', { headers: { 'if-none-match': etag } });
       expect(renewed.status).toBe(200);
       expect(parts(renewed.text).claims['exp']).toBe(app.clock.seconds() + 120);
+    });
+
+    it('is the same bytes in memory for all who read it', async () => {
+      await start();
+      const feed = app.nest.get(RevocationFeed, { strict: false });
+      const { jwt } = feed.current();
+      expect(jwt).toBeInstanceOf(Buffer);
+      expect(feed.current().jwt).toBe(jwt);
+      expect((await call(app, '/revocations')).text).toBe(jwt.toString());
+    });
+
+    describe('with more than 10,000 entries', () => {
+      const revocations = () => app.nest.get(Revocations, { strict: false });
+      const etag = async () => (await call(app, '/revocations')).headers.get('etag');
+      const revokeUsers = (count: number) =>
+        revocations().transaction(async (_, revoke) => {
+          const expiresAt = app.clock.now() + TTL * 1000;
+          const user = () => ({ kind: 'sub', subject: randomUUID(), gen: 2, expiresAt }) as const;
+          for (let left = count; left > 0; left -= 1_000) {
+            await revoke(Array.from({ length: Math.min(left, 1_000) }, user));
+          }
+        });
+
+      it('is signed once a second at most', async () => {
+        await start();
+        await revokeUsers(10_001);
+        const first = await etag();
+        await revokeUsers(1);
+        await app.advance(0.9);
+        expect(await etag()).toBe(first);
+        await app.advance(0.1);
+        expect(await etag()).not.toBe(first);
+      });
+
+      it('is signed at once when a key is withdrawn', async () => {
+        await start();
+        await revokeUsers(10_001);
+        const withdrawn = kidOf((await call(app, '/revocations')).text);
+        await rotation().replaceCompromised('cli', false);
+        await app.advance(0);
+        expect((await read()).keys).toEqual([withdrawn]);
+      });
+
+      it.each([
+        { took: 0.5, rest: 10 },
+        { took: 5, rest: 30 },
+      ])('rests for $rest s when signing took $took s', async ({ took, rest }) => {
+        await start();
+        await revokeUsers(10_001);
+        const snapshot = revocations().snapshot.bind(revocations());
+        revocations().snapshot = () => {
+          app.clock.advance(took);
+          return snapshot();
+        };
+        const first = await etag();
+        await revokeUsers(1);
+        await app.advance(rest - 1);
+        expect(await etag()).toBe(first);
+        await app.advance(1);
+        expect(await etag()).not.toBe(first);
+      });
     });
 
     it('is not there with JWT_SECRET, and stands in the metadata otherwise', async () => {

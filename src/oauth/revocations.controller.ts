@@ -29,7 +29,7 @@ export class RevocationsController {
   read(
     @Headers('if-none-match') known: string | undefined,
     @Res({ passthrough: true }) reply: FastifyReply,
-  ): string | undefined {
+  ): Buffer | undefined {
     if (this.config.jwtSecret !== undefined) throw notFound();
     const { jwt, etag } = this.feed.current();
     void reply.header('etag', etag);
