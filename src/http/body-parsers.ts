@@ -65,9 +65,12 @@ function decodeComponent(text: string): string {
   }
 }
 
-/** A part's header that names another charset, by which Busboy would decode the part. */
+/**
+ * A part's header that names another charset, by which Busboy would decode the part. Without `m`:
+ * with it, `^` matches after each U+2028 in a line, and the line is read to its end from each.
+ */
 const OTHER_CHARSET =
-  /^content-type:(?:[^\r\n]|\r?\n[ \t])*;\s*charset(?!\s*=\s*"?utf-?8"?\s*(?:;|$))/im;
+  /(?:^|[\r\n])content-type:(?:[^\r\n]|\r?\n[ \t])*;\s*charset(?!\s*=\s*"?utf-?8"?\s*(?:[;\r\n]|$))/i;
 
 /** What `curl -F` sends (RFC 7578). Files are refused. */
 async function parseMultipart(body: Buffer, contentType: string): Promise<Fields> {
