@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { parseStrictJson } from './strict-json.js';
+import { parseStrictJson, TooManyValues } from './strict-json.js';
 
 const parse = (text: string): unknown => parseStrictJson(Buffer.from(text));
 
@@ -31,6 +31,14 @@ it.each([
 ])('refuses %s', (text) => {
   expect(() => parse(text)).toThrow();
 });
+
+it.each(['{"a":1,"b":2,"c":3,"d":4}', '[1,2,3,4]', '{"a":["[,{",{}]}', '[{},[]]'])(
+  'counts the values of %s as at most four',
+  (text) => {
+    expect(parseStrictJson(Buffer.from(text), 4)).toEqual(JSON.parse(text));
+    expect(() => parseStrictJson(Buffer.from(`[${text}]`), 4)).toThrow(TooManyValues);
+  },
+);
 
 it('refuses ill-formed UTF-8', () => {
   expect(() => parseStrictJson(Buffer.from([0x22, 0xff, 0x22]))).toThrow();

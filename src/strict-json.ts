@@ -8,22 +8,28 @@ const MAX_DEPTH = 32;
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
+/** The text is valid, but there is more in it than was allowed. */
+export class TooManyValues extends SyntaxError {}
+
 /**
+ * @param most members and elements in all, nested ones included
  * @throws SyntaxError (or the decoder's TypeError) when the bytes are not such a text. Its
  *   message may quote the input: never pass it on.
  */
-export function parseStrictJson(bytes: Uint8Array): unknown {
+export function parseStrictJson(bytes: Uint8Array, most = Infinity): unknown {
   const text = utf8.decode(bytes);
   const value: unknown = JSON.parse(text);
-  refuseDuplicateMembers(text);
+  checkStructure(text, most);
   return value;
 }
 
 /** Walks a text that is known to be valid JSON, with one set of member names an open object. */
-function refuseDuplicateMembers(text: string): void {
+function checkStructure(text: string, most: number): void {
+  let values = 0;
   const open: (Set<string> | undefined)[] = [];
   for (let at = 0; at < text.length; at++) {
     const character = text[at];
+    if (isBeforeValue(character) && ++values > most) throw new TooManyValues();
     if (character === '{' || character === '[') {
       open.push(character === '{' ? new Set() : undefined);
       if (open.length > MAX_DEPTH) throw new SyntaxError('nested too deeply');
@@ -41,6 +47,10 @@ function refuseDuplicateMembers(text: string): void {
     }
   }
 }
+
+/** Of an object or a list without values too: to read it costs as much as one. */
+const isBeforeValue = (character: string | undefined): boolean =>
+  character === '{' || character === '[' || character === ',';
 
 /** The index after the closing quote of the string that opens at `start`. */
 function endOfString(text: string, start: number): number {

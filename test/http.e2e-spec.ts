@@ -167,6 +167,15 @@ describe('a body', () => {
     expect(text + app.log()).not.toContain('hunter2');
   });
 
+  it.each([
+    ['members', JSON.stringify(Object.fromEntries(Array.from({ length: 1000 }, (_, i) => [i, i])))],
+    ['elements', `[1${',1'.repeat(1000)}]`],
+    ['objects', `{"username":[{}${',{}'.repeat(1000)}]}`],
+  ])('of JSON with a thousand %s is refused for that alone', async (_, body) => {
+    const { status, body: answer } = await post('/users', 'application/json', body);
+    expect([status, answer['error_description']]).toEqual([400, 'There are too many values']);
+  });
+
   it('cannot reach a prototype', async () => {
     const body = `{"username":"${newName()}","password":"${PASSWORD}","__proto__":{"admin":true},"constructor":{"prototype":{"admin":true}}}`;
     expect((await post('/users', 'application/json', body)).status).toBe(400);

@@ -1,13 +1,15 @@
 import { Busboy } from '@fastify/busboy';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { malformed } from '../errors.js';
-import { parseStrictJson } from '../strict-json.js';
+import { parseStrictJson, TooManyValues } from '../strict-json.js';
 import { FORM_TYPE, JSON_TYPE, MULTIPART_TYPE } from './media-type.js';
 
 /** Bytes. */
 export const BODY_LIMIT = 16_384;
 /** Parameters in one form. */
 const MAX_FIELDS = 32;
+/** Members and elements in one JSON text: each that is not as it should be costs an error. */
+const MAX_VALUES = 64;
 
 type Fields = Record<string, string>;
 
@@ -32,8 +34,9 @@ export function useBodyParsers(fastify: FastifyInstance): void {
 function parseJson(body: Buffer): unknown {
   if (body.length === 0) return undefined;
   try {
-    return parseStrictJson(body);
-  } catch {
+    return parseStrictJson(body, MAX_VALUES);
+  } catch (error) {
+    if (error instanceof TooManyValues) throw malformed('There are too many values');
     // The parser's own message would quote the body, and with it a password.
     throw malformed('The body is not valid JSON');
   }

@@ -20,6 +20,8 @@ class Search {
   words!: string;
 }
 
+const OF_EVERY_OBJECT = ['constructor', 'toString', 'hasOwnProperty'];
+
 /** As `@CurrentUser()`: what a guard found, not what the caller sent. */
 const caller = Object.freeze({ id: 'u1', text: 5 });
 const Caller = createParamDecorator(() => caller);
@@ -80,6 +82,7 @@ describe.each(['first', 'second'])('in the %s application of a process', () => {
     [{ text: 7 }, ['text']],
     [{ text: 'hello', stars: 'many' }, ['stars']],
     [{ text: 'hello', admin: true }, ['admin']],
+    [{ text: 'hello', constructor: 1, toString: 2, hasOwnProperty: 3 }, OF_EVERY_OBJECT],
   ])('refuses the body %j, once for each field', async (payload, fields) => {
     const answer = await app.inject({ method: 'POST', url: '/notes', payload });
     expect(answer.statusCode).toBe(400);

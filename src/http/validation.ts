@@ -1,11 +1,31 @@
-import { type INestApplication, type Type, ValidationPipe } from '@nestjs/common';
+import {
+  type ArgumentMetadata,
+  type INestApplication,
+  type Type,
+  ValidationPipe,
+} from '@nestjs/common';
 import { CUSTOM_ROUTE_ARGS_METADATA, ROUTE_ARGS_METADATA } from '@nestjs/common/constants.js';
 import { DiscoveryService, MetadataScanner } from '@nestjs/core';
 import type { ValidationError } from 'class-validator';
 import { type FieldErrors, invalidFields } from '../errors.js';
 
+const UNKNOWN = ['is not a known field'];
+
+/** class-transformer drops what is called like a member of every object, before it is found unknown. */
+class ExactPipe extends ValidationPipe {
+  override transform(value: unknown, metadata: ArgumentMetadata): Promise<unknown> {
+    if (typeof value === 'object' && value !== null && this.toValidate(metadata)) {
+      const names = Object.keys(value).filter((name) => name in Object.prototype);
+      if (names.length > 0) {
+        throw invalidFields(Object.fromEntries(names.map((name) => [name, UNKNOWN])));
+      }
+    }
+    return super.transform(value, metadata);
+  }
+}
+
 /** Bodies are exactly their DTO: a member that it does not name is an error, not ignored. */
-const validation = new ValidationPipe({
+const validation = new ExactPipe({
   transform: true,
   whitelist: true,
   forbidNonWhitelisted: true,
@@ -42,7 +62,7 @@ function fieldErrors(errors: readonly ValidationError[], prefix = ''): FieldErro
     const name = /^\w{1,64}$/.test(property) ? prefix + property : `${prefix}(other)`;
     const messages =
       constraints && 'whitelistValidation' in constraints
-        ? ['is not a known field']
+        ? UNKNOWN
         : Object.values(constraints ?? {});
     if (messages.length > 0) fields[name] = messages;
     Object.assign(fields, fieldErrors(children ?? [], `${name}.`));
