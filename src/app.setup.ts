@@ -82,19 +82,31 @@ export async function configureApp(app: NestFastifyApplication, log: Logger): Pr
   }
   fastify.addHook('onRequest', checkMediaType);
   if (config.corsOrigins.length > 0) {
-    // With credentials: a front end on a sibling domain has the cookies of its user.
-    app.enableCors({
-      origin: [...config.corsOrigins],
-      credentials: true,
-      methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'], // three of them by default
-      maxAge: 600,
-    });
+    useCors(app, config.corsOrigins);
     usePreflightHeaders(fastify, config.issuer);
   }
   useValidation(app);
   app.useGlobalFilters(errors);
   if (config.docs) serveDocs(fastify, () => createDocument(app));
   await app.init();
+}
+
+/** With credentials: a front end on a sibling domain has the cookies of its user. */
+function useCors(app: NestFastifyApplication, origins: readonly string[]): void {
+  const options = {
+    origin: [...origins],
+    credentials: true,
+    methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'], // three of them by default
+    maxAge: 600,
+  };
+  // An OPTIONS that is no preflight is unknown here; the plugin would answer it in words of its own.
+  const withoutPreflight = { ...options, preflight: false };
+  app.enableCors({
+    delegator: ({ headers }, done) => {
+      const isPreflight = headers.origin && headers['access-control-request-method'];
+      done(null, isPreflight ? options : withoutPreflight);
+    },
+  });
 }
 
 /** A request that is no HTTP, or whose headers are too large, never becomes a request. */

@@ -417,6 +417,20 @@ describe('across origins', () => {
     expect(headers.get('x-content-type-options')).toBe('nosniff');
     expect(headers.get('x-request-id')).toMatch(/^[0-9a-f-]{36}$/);
   });
+
+  it.each(['', 'https://app.example.com'])(
+    'OPTIONS that is no preflight is unknown, with CORS_ORIGINS=%s',
+    async (CORS_ORIGINS) => {
+      await app.close();
+      app = await startApp({ environment: { CORS_ORIGINS } });
+      const origin = 'https://app.example.com';
+      const method = { 'access-control-request-method': 'POST' };
+      for (const headers of [{}, { origin }, method] as Record<string, string>[]) {
+        const answer = await call(app, '/token', { method: 'OPTIONS', headers });
+        expect([answer.status, answer.body['code']]).toEqual([404, 'not_found']);
+      }
+    },
+  );
 });
 
 it('sends Strict-Transport-Security when the issuer is https', async () => {
