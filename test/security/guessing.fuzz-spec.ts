@@ -377,6 +377,19 @@ describe('The address that counts', () => {
     const either = (index: number) => (index % 2 ? '::ffff:203.0.113.9' : '203.0.113.9');
     expect(await hammer({ TRUST_PROXY: '1' }, either)).toBe('30 x 401, 1 x 429');
   });
+
+  it.each(['203.0.113.9', '[2001:db8::9]'])(
+    'is %s whatever port the proxy writes behind it',
+    async (address) => {
+      const ports = (index: number) => `${address}:${40_000 + index}`;
+      expect(await hammer({ TRUST_PROXY: '1' }, ports)).toBe('30 x 401, 1 x 429');
+    },
+  );
+
+  it('is one for all that the proxy writes which is none', async () => {
+    const hidden = (index: number) => `_hidden${index}`;
+    expect(await hammer({ TRUST_PROXY: '1' }, hidden)).toBe('30 x 401, 1 x 429');
+  });
 });
 
 it('A right password is no attempt while no token can be made, nor is the change of one', async () => {
