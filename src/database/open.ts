@@ -2,16 +2,17 @@ import { existsSync, statSync } from 'node:fs';
 import { Logger } from '@nestjs/common';
 import { type Dialect, sql } from 'kysely';
 import type { Config, DatabaseLocation } from '../config/config.js';
+import { causeOf } from '../errors.js';
 import { Database } from './database.js';
+import { lockHolder } from './lock.js';
 import { hasLostLog } from './lost-log.js';
 import { migrate } from './migrate.js';
 import { SqliteDialect } from './sqlite.js';
 import { isBusy, isDamaged } from './sqlite-errors.js';
-import { isDatabaseUnavailable } from './unavailable.js';
-import { causeOf } from '../errors.js';
+import { isDatabaseUnavailable, isLockTimeout } from './unavailable.js';
 
-/** A start may wait for the migrations of another process, up to a minute. */
-const MIGRATION_PATIENCE = 60_000;
+/** Milliseconds: so long a start waits for the migrations of another process. */
+const PATIENCE = 60_000;
 /** Bytes; a larger database would keep a start waiting for its check. */
 const MOST_CHECKED = 64 * 1024 * 1024;
 /** One for the keys, one for the revocations. */
@@ -19,19 +20,22 @@ const POLLING_CONNECTIONS = 2;
 
 /**
  * Opens the database, migrated and ready.
- * @throws when it cannot be reached, is not a database, or is newer than this program
+ * @param lockPatience milliseconds for each lock that the migrations need
+ * @throws when it cannot be reached, is locked, is not a database, or is newer than this program
  */
-export async function openDatabase({ database }: Config): Promise<Database> {
+export async function openDatabase(
+  { database }: Pick<Config, 'database'>,
+  lockPatience = PATIENCE,
+): Promise<Database> {
   refuseLost(database);
-  const migrating = new Database({
-    dialect: await dialect(database, { migrationPatience: MIGRATION_PATIENCE }),
-  });
+  const migrating = new Database({ dialect: await dialect(database, { lockPatience }) });
   try {
     await refuseDamaged(migrating, database);
     await migrate(migrating);
     // A start that migrates nothing writes nothing: so whether it may, one learns now.
     await sql`delete from revocations where false`.execute(migrating);
   } catch (error) {
+    if (isLockTimeout(error)) throw await locked(migrating, lockPatience);
     throw forOperator(error, database);
   } finally {
     await migrating.destroy();
@@ -64,7 +68,7 @@ export async function openForCopy(
   }
   return {
     source: opened,
-    target: new Database({ dialect: await dialect(target, { migrationPatience: 0 }) }),
+    target: new Database({ dialect: await dialect(target, { lockPatience: 0 }) }),
   };
 }
 
@@ -86,17 +90,17 @@ export async function openForReading({ database }: Config): Promise<Database> {
 }
 
 interface Access {
-  /** Milliseconds. */
-  migrationPatience?: number;
+  /** Milliseconds for a lock, on PostgreSQL 0 for no limit; statements then have none. */
+  lockPatience?: number;
   readOnly?: boolean;
   /** On PostgreSQL. */
   connections?: number;
 }
 
 async function dialect(location: DatabaseLocation, access: Access = {}): Promise<Dialect> {
-  const { migrationPatience, readOnly, connections } = access;
+  const { lockPatience, readOnly, connections } = access;
   if (location.kind === 'sqlite') {
-    return new SqliteDialect({ ...location, patience: migrationPatience, readOnly });
+    return new SqliteDialect({ ...location, patience: lockPatience, readOnly });
   }
   // Loaded by those who use it: a twentieth of a start.
   const { PostgresDialect } = await import('./postgres.js');
@@ -104,7 +108,8 @@ async function dialect(location: DatabaseLocation, access: Access = {}): Promise
   return new PostgresDialect({
     url: location.url,
     connections,
-    statementTimeout: migrationPatience === undefined ? undefined : 0,
+    statementTimeout: lockPatience === undefined ? undefined : 0,
+    lockTimeout: lockPatience,
     readOnly,
     onIdleError: (error) => logger.warn(`An idle connection was lost: ${error.message}`),
   });
@@ -145,6 +150,17 @@ async function refuseDamaged(db: Database, location: DatabaseLocation): Promise<
 function damaged(file: string, cause: string): Error {
   return new Error(
     `${file} is damaged, or not an SQLite database (${cause}): restore it from a backup.`,
+  );
+}
+
+async function locked(db: Database, patience: number): Promise<Error> {
+  const holder = await lockHolder(db).catch(() => undefined);
+  return new Error(
+    `The migrations waited ${patience / 1000} s for a lock in the PostgreSQL of DATABASE_URL` +
+      (holder === undefined
+        ? ': look in pg_stat_activity for who holds it, end that, and start again.'
+        : `, held by ${holder.description}: start again when that is done, or after ` +
+          `\`select pg_terminate_backend(${holder.pid})\`.`),
   );
 }
 

@@ -1,9 +1,13 @@
 import {
+  type Kysely,
+  PostgresAdapter,
   PostgresDialect as KyselyPostgresDialect,
   type PostgresPool,
   type PostgresPoolClient,
+  sql,
 } from 'kysely';
 import pg from 'pg';
+import { MIGRATIONS_LOCK } from './lock.js';
 import { databaseUnavailable } from './unavailable.js';
 
 const CONNECT_TIMEOUT = 2_000;
@@ -16,8 +20,10 @@ interface Options {
   url: string;
   /** How many connections at most; 10 unless told. */
   connections?: number | undefined;
-  /** Milliseconds, 0 for none: waiting for the migration lock counts against it. */
-  statementTimeout?: number;
+  /** Milliseconds, 0 for none: waiting for a lock counts against it. */
+  statementTimeout?: number | undefined;
+  /** Milliseconds, 0 for none; as the statement's own unless told. */
+  lockTimeout?: number | undefined;
   onIdleError?: (error: Error) => void;
   readOnly?: boolean;
 }
@@ -30,11 +36,26 @@ export class PostgresDialect extends KyselyPostgresDialect {
   constructor(options: Options) {
     super({ pool: () => Promise.resolve(translating(createPool(options))) });
   }
+
+  override createAdapter(): PostgresAdapter {
+    return new BoundedAdapter();
+  }
+}
+
+/** Migrates under a lock that `lock_timeout` bounds: Kysely's own is waited for up to an hour. */
+class BoundedAdapter extends PostgresAdapter {
+  override async acquireMigrationLock(db: Kysely<unknown>): Promise<void> {
+    await sql`select pg_advisory_lock(${sql.lit(MIGRATIONS_LOCK)})`.execute(db);
+  }
+
+  override async releaseMigrationLock(db: Kysely<unknown>): Promise<void> {
+    await sql`select pg_advisory_unlock(${sql.lit(MIGRATIONS_LOCK)})`.execute(db);
+  }
 }
 
 function createPool(options: Options): pg.Pool {
   const { url, connections = 10, onIdleError, readOnly = false } = options;
-  const { statementTimeout = STATEMENT_TIMEOUT } = options;
+  const { statementTimeout = STATEMENT_TIMEOUT, lockTimeout = statementTimeout } = options;
   const pool = new pg.Pool({
     connectionString: url,
     application_name: 'latchkey',
@@ -44,7 +65,7 @@ function createPool(options: Options): pg.Pool {
     query_timeout: statementTimeout === 0 ? undefined : statementTimeout + ANSWER_TIMEOUT,
     keepAlive: true,
     // eslint-disable-next-line @typescript-eslint/no-misused-promises -- pg awaits it
-    onConnect: (client) => setUp(client, statementTimeout, readOnly),
+    onConnect: (client) => setUp(client, { statementTimeout, lockTimeout, readOnly }),
     // Times and counters, all of them far below 2^53.
     types: {
       getTypeParser: (oid: number, format?: 'text') =>
@@ -60,15 +81,15 @@ function createPool(options: Options): pg.Pool {
 /** Everything is set, 0 included: the server, the database and the role may have other defaults. */
 async function setUp(
   client: pg.ClientBase,
-  statementTimeout: number,
-  readOnly: boolean,
+  settings: { statementTimeout: number; lockTimeout: number; readOnly: boolean },
 ): Promise<void> {
+  const { statementTimeout, lockTimeout, readOnly } = settings;
   await client.query({
     text: `
       set session characteristics as transaction isolation level read committed;
       ${readOnly ? 'set default_transaction_read_only = on;' : ''}
       set statement_timeout = ${statementTimeout};
-      set lock_timeout = ${statementTimeout};
+      set lock_timeout = ${lockTimeout};
       set idle_in_transaction_session_timeout = ${statementTimeout};
     `,
     query_timeout: CONNECT_TIMEOUT,

@@ -15,3 +15,9 @@ export function databaseUnavailable(cause: unknown): LatchkeyError {
 export function isDatabaseUnavailable(error: unknown): boolean {
   return error instanceof LatchkeyError && error.code === 'database_unavailable';
 }
+
+/** On PostgreSQL. */
+export function isLockTimeout(error: unknown): boolean {
+  const { cause } = error as { cause?: { code?: unknown } };
+  return isDatabaseUnavailable(error) && cause?.code === '55P03';
+}

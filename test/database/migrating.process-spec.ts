@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
+import { openDatabase } from '../../src/database/open.js';
 import { call, register } from '../support/client.js';
 import { connect } from '../support/connection.js';
 import { DATABASES, type DatabaseKind, newDatabase } from '../support/databases.js';
@@ -77,6 +78,39 @@ describe('A process that finds another one migrating', () => {
       await waiting.kill();
     },
   );
+});
+
+describe('A start that waits too long, on PostgreSQL,', () => {
+  const refusal = (url: string): Promise<string> =>
+    openDatabase({ database: { kind: 'postgres', url } }, 500).then(
+      () => 'opened',
+      (error: Error) => error.message,
+    );
+
+  it('for a process that migrates says which one, and what to do', async () => {
+    const url = await newDatabase('postgres');
+    const other = await inTheMiddleOfMigrating(url);
+    const message = await refusal(url);
+    expect(message).toMatch(
+      /^The migrations waited 0\.5 s for a lock in the PostgreSQL of DATABASE_URL, held by process \d+ \(latchkey, .*idle in transaction, since \d{4}-[^)]+\): start again when that is done, or after `select pg_terminate_backend\(\d+\)`\.$/,
+    );
+    await sql.raw(/`(.+)`/.exec(message)![1]!).execute(connect(url));
+    const db = await openDatabase({ database: { kind: 'postgres', url } });
+    expect(await tables(url, 'postgres')).toContain('users');
+    await db.destroy();
+    await other.kill();
+  });
+
+  it('for another transaction says whose it is', async () => {
+    const url = await newDatabase('postgres');
+    await connect(url)
+      .transaction()
+      .execute(async (trx) => {
+        await sql`create table users (a int)`.execute(trx);
+        const { rows } = await sql<{ pid: number }>`select pg_backend_pid() as pid`.execute(trx);
+        expect(await refusal(url)).toContain(`held by process ${rows[0]!.pid} (latchkey, `);
+      });
+  });
 });
 
 async function inTheMiddleOfMigrating(url: string): Promise<RunningProcess> {
