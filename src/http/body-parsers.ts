@@ -9,7 +9,7 @@ export const BODY_LIMIT = 16_384;
 /** Parameters in one form. */
 const MAX_FIELDS = 32;
 /** Members and elements in one JSON text: each that is not as it should be costs an error. */
-const MAX_VALUES = 64;
+const MAX_VALUES = 256;
 
 type Fields = Record<string, string>;
 
