@@ -107,6 +107,11 @@ describe('an error', () => {
   });
 });
 
+it('a path longer than any of ours is 400', async () => {
+  const { status, body } = await call(app, `/sessions/${'x'.repeat(200)}`, { method: 'DELETE' });
+  expect([status, body['code']]).toEqual([400, 'request_malformed']);
+});
+
 describe('a body', () => {
   const post = (path: string, contentType: string | undefined, body: string | Buffer, extra = {}) =>
     call(app, path, {

@@ -144,10 +144,20 @@ const isCutOff = ({ raw }: FastifyRequest): boolean => raw.destroyed && !raw.com
 const cutOff = (error: unknown): LatchkeyError =>
   error instanceof LatchkeyError ? error : malformed('The request is not complete');
 
-/** What others throw keeps its status and loses its words, which may quote the request. */
+/**
+ * What others throw loses its words, which may quote the request. What a handler throws keeps its
+ * status; of what Fastify refuses, the closed list has all that is told apart.
+ */
 function toLatchkeyError(error: unknown): LatchkeyError {
   if (error instanceof LatchkeyError) return error;
-  const status = error instanceof HttpException ? error.getStatus() : fastifyStatus(error);
+  if (error instanceof HttpException) return ofApplication(error.getStatus());
+  const status = fastifyStatus(error);
+  return (
+    FOREIGN[status]?.() ?? (status < 500 ? malformed('The request is malformed') : failed(500))
+  );
+}
+
+function ofApplication(status: number): LatchkeyError {
   return FOREIGN[status]?.() ?? (status >= 400 && status < 500 ? refused(status) : failed(status));
 }
 
