@@ -1,5 +1,6 @@
 import { type CustomDecorator, SetMetadata } from '@nestjs/common';
-import { AUTHENTICATES, type Proof } from '../http/route-access.js';
+import { AUTHENTICATES, type Credential } from '../http/route-access.js';
 
 /** Marks a guard class that proves who is calling, and by what. */
-export const Authenticates = (proof: Proof): CustomDecorator => SetMetadata(AUTHENTICATES, proof);
+export const Authenticates = (credential: Credential): CustomDecorator =>
+  SetMetadata(AUTHENTICATES, credential);

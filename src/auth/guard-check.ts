@@ -1,6 +1,7 @@
 import { Injectable, type OnModuleInit, type Type } from '@nestjs/common';
 import { METHOD_METADATA } from '@nestjs/common/constants.js';
-import { DiscoveryService, MetadataScanner } from '@nestjs/core';
+import { DiscoveryService } from '@nestjs/core';
+import { type Handler, handlersOf } from '../http/handlers.js';
 import { accessTo } from '../http/route-access.js';
 import { asksForToken, readDemand } from './demand.js';
 
@@ -10,34 +11,23 @@ import { asksForToken, readDemand } from './demand.js';
  */
 @Injectable()
 export class GuardCheck implements OnModuleInit {
-  constructor(
-    private readonly discovery: DiscoveryService,
-    private readonly scanner: MetadataScanner,
-  ) {}
+  constructor(private readonly discovery: DiscoveryService) {}
 
   onModuleInit(): void {
-    const forgotten = this.discovery
-      .getControllers()
-      .flatMap(({ metatype }) => this.#forgottenHandlers(metatype as Type));
+    const forgotten = [...handlersOf(this.discovery)]
+      .filter(({ handler }) => Reflect.hasMetadata(METHOD_METADATA, handler))
+      .filter(({ controller, handler }) => !isProtected(controller, handler))
+      .map(({ controller, name }) => `${controller.name}.${name}`);
     if (forgotten.length === 0) return;
     throw new Error(
       `These handlers are not protected: ${forgotten.join(', ')}. ` +
         'Give each @UseGuards(JwtAuthGuard), or @Public() if anyone may call it.',
     );
   }
-
-  #forgottenHandlers(controller: Type): string[] {
-    const prototype = controller.prototype as Record<string, (...args: never[]) => unknown>;
-    return this.scanner
-      .getAllMethodNames(prototype)
-      .filter((name) => Reflect.hasMetadata(METHOD_METADATA, prototype[name]!))
-      .filter((name) => !isProtected(controller, prototype[name]!))
-      .map((name) => `${controller.name}.${name}`);
-  }
 }
 
 /** `@RequireScopes()` and its like are read by the guard: without it, they would protect nothing. */
-function isProtected(controller: Type, handler: (...args: never[]) => unknown): boolean {
+function isProtected(controller: Type, handler: Handler): boolean {
   const access = accessTo(controller, handler);
   return asksForToken(readDemand(controller, handler))
     ? access === 'bearer'

@@ -1,7 +1,8 @@
-import type { INestApplication, Type } from '@nestjs/common';
-import { DiscoveryService, MetadataScanner } from '@nestjs/core';
+import type { INestApplication } from '@nestjs/common';
+import { DiscoveryService } from '@nestjs/core';
 import { ApiExtension, DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
 import { ALL_SCOPES, type Role, ROLES, type Scope, scopesOf } from '../roles.js';
+import { handlersOf } from './handlers.js';
 import { type Access, accessTo, requiredScopes } from './route-access.js';
 
 type Operation = NonNullable<OpenAPIObject['paths'][string]['get']>;
@@ -65,18 +66,12 @@ function holders(scope: Scope): string {
  * a decorator can rename an operation.
  */
 function markAccess(app: INestApplication): void {
-  const scanner = new MetadataScanner();
-  for (const { metatype } of app.get(DiscoveryService).getControllers()) {
-    const controller = metatype as Type;
-    const prototype = controller.prototype as Record<string, (...args: never[]) => unknown>;
-    for (const name of scanner.getAllMethodNames(prototype)) {
-      const handler = prototype[name]!;
-      const demand: Demand = {
-        access: accessTo(controller, handler),
-        scopes: requiredScopes(controller, handler),
-      };
-      ApiExtension(ACCESS, demand)(prototype, name, { value: handler });
-    }
+  for (const { controller, prototype, name, handler } of handlersOf(app.get(DiscoveryService))) {
+    const demand: Demand = {
+      access: accessTo(controller, handler),
+      scopes: requiredScopes(controller, handler),
+    };
+    ApiExtension(ACCESS, demand)(prototype, name, { value: handler });
   }
 }
 

@@ -10,10 +10,10 @@ export const PUBLIC = 'latchkey:public';
 export const REQUIRED_SCOPES = 'latchkey:required-scopes';
 
 /** What a guard asks for: an access token, or a username and a password. */
-export type Proof = 'bearer' | 'login';
+export type Credential = 'bearer' | 'login';
 
 /** How a handler is protected: by what its guards ask for, by choice not at all, or forgotten. */
-export type Access = Proof | 'public' | 'forgotten';
+export type Access = Credential | 'public' | 'forgotten';
 
 /**
  * Reads it from the guards that Nest will run, on the handler and on its controller: what is
@@ -25,8 +25,8 @@ export function accessTo(controller: Type, handler: (...args: never[]) => unknow
   );
   for (const guard of guards) {
     const type = typeof guard === 'function' ? guard : guard.constructor;
-    const proof = Reflect.getMetadata(AUTHENTICATES, type) as Proof | undefined;
-    if (proof !== undefined) return proof;
+    const credential = Reflect.getMetadata(AUTHENTICATES, type) as Credential | undefined;
+    if (credential !== undefined) return credential;
   }
   const isPublic = [handler, controller].some((target) => Reflect.getMetadata(PUBLIC, target));
   return isPublic ? 'public' : 'forgotten';

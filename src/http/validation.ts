@@ -1,13 +1,9 @@
-import {
-  type ArgumentMetadata,
-  type INestApplication,
-  type Type,
-  ValidationPipe,
-} from '@nestjs/common';
+import { type ArgumentMetadata, type INestApplication, ValidationPipe } from '@nestjs/common';
 import { CUSTOM_ROUTE_ARGS_METADATA, ROUTE_ARGS_METADATA } from '@nestjs/common/constants.js';
-import { DiscoveryService, MetadataScanner } from '@nestjs/core';
+import { DiscoveryService } from '@nestjs/core';
 import type { ValidationError } from 'class-validator';
 import { type FieldErrors, invalidFields } from '../errors.js';
+import { handlersOf } from './handlers.js';
 
 const UNKNOWN = ['is not a known field'];
 
@@ -39,17 +35,15 @@ const validation = new ExactPipe({
  * promises and a tenth of the time of a protected request.
  */
 export function useValidation(app: INestApplication): void {
-  const scanner = new MetadataScanner();
-  for (const { metatype } of app.get(DiscoveryService).getControllers()) {
-    const prototype = (metatype as Type).prototype as object;
-    for (const name of scanner.getAllMethodNames(prototype)) {
-      const parameters = (Reflect.getMetadata(ROUTE_ARGS_METADATA, metatype as Type, name) ??
-        {}) as Record<string, { pipes: unknown[] }>;
-      for (const [key, parameter] of Object.entries(parameters)) {
-        if (key.includes(CUSTOM_ROUTE_ARGS_METADATA)) continue;
-        const own = parameter.pipes.filter((pipe) => pipe !== validation);
-        parameter.pipes = [validation, ...own];
-      }
+  for (const { controller, name } of handlersOf(app.get(DiscoveryService))) {
+    const parameters = (Reflect.getMetadata(ROUTE_ARGS_METADATA, controller, name) ?? {}) as Record<
+      string,
+      { pipes: unknown[] }
+    >;
+    for (const [key, parameter] of Object.entries(parameters)) {
+      if (key.includes(CUSTOM_ROUTE_ARGS_METADATA)) continue;
+      const own = parameter.pipes.filter((pipe) => pipe !== validation);
+      parameter.pipes = [validation, ...own];
     }
   }
 }
