@@ -296,7 +296,7 @@ describe('`doctor`', () => {
     );
     expect(ill).toMatchObject({ code: 1, stderr: '' });
     expect(ill.stdout).toMatch(/^FAULT {4}secret_weak: JWT_SECRET must be random/);
-    expect(ill.stdout).toMatch(/ -> Change it.*\n[^]*\n1 faults, /);
+    expect(ill.stdout).toMatch(/ -> Change it.*\n[^]*\n1 fault, /);
     expect(ill.stdout).not.toContain('canary');
     expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining('--url') });
   });

@@ -30,10 +30,12 @@ export async function examine(options: DoctorOptions): Promise<void> {
   findings.sort((a, b) => LEVELS.indexOf(a.level) - LEVELS.indexOf(b.level));
   const count = (level: Finding['level']) => findings.filter((one) => one.level === level).length;
   const faults = count('fault');
-  const sum = `${faults} faults, ${count('warning')} warnings, ${count('ok')} in order`;
+  const sum = `${many(faults, 'fault')}, ${many(count('warning'), 'warning')}, ${count('ok')} in order`;
   print(options, { faults, findings }, [...findings.map(describe), sum].join('\n'));
   if (faults > 0) process.exitCode = 1;
 }
+
+const many = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`;
 
 const describe = ({ level, code, what, todo }: Finding): string =>
   `${level.toUpperCase().padEnd(8)} ${code}: ${what}` +
