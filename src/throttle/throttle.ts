@@ -6,7 +6,7 @@ import { Clock } from '../clock.js';
 import { Database, type Executor } from '../database/database.js';
 import type { Schema } from '../database/schema.js';
 import { unflushed } from '../database/unflushed.js';
-import { LatchkeyError, tooManyRequests } from '../errors.js';
+import { LatchkeyError, malformed, tooManyRequests } from '../errors.js';
 import { RootSecrets } from '../keys/root-secrets.js';
 import { networkOf } from './address.js';
 import { type Keys, type Kind, remember, statements } from './statements.js';
@@ -28,7 +28,8 @@ const MOST_OWED = 10_000;
 export interface Attempt {
   /** The canonical name that is tried, whether there is such a user or not; none to register. */
   account?: string;
-  address: string;
+  /** Undefined where the client has gone meanwhile: Fastify has none of it any more. */
+  address: string | undefined;
   /** Whether it is the owner who tries, asked where only the account's own count is used up. */
   isOwner?: (executor: Executor) => Promise<boolean>;
 }
@@ -113,6 +114,7 @@ export class Throttle implements OnModuleInit, OnApplicationShutdown {
   }
 
   async #admit(who: Attempt): Promise<Ticket> {
+    if (who.address === undefined) throw malformed('The client has gone');
     const address = this.#hash(networkOf(who.address));
     const account = who.account === undefined ? undefined : this.#hash(who.account);
     const keys = {

@@ -115,6 +115,7 @@ describe('Clients that go away', () => {
       expect(answers.map(({ status }) => status)).toEqual(Array(20).fill(200));
       const { rows } = await sql<{ count: number }>`select count from attempts`.execute(app.db);
       expect(rows.map(({ count }) => count).filter((count) => count !== 0)).toEqual([]);
+      expect(app.log()).not.toContain('"level":"error"');
     });
     await app.close();
   });
