@@ -37,12 +37,10 @@ export const bearer = (token, { headers, ...init } = {}) => ({
 });
 
 /** Users are told from each other by random names. */
-export const tryRegister = (server) =>
-  call(
-    server,
-    '/users',
-    json({ username: `chaos-${randomBytes(6).toString('hex')}`, password: PASSWORD }),
-  );
+export const newName = () => `chaos-${randomBytes(6).toString('hex')}`;
+
+export const tryRegister = (server, username = newName()) =>
+  call(server, '/users', json({ username, password: PASSWORD }));
 
 /** @returns the user */
 export async function register(server) {

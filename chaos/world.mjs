@@ -49,6 +49,20 @@ export function endless(work) {
   };
 }
 
+/**
+ * Kills a server under what `endless` began: each ends with the connection that it was using, or at
+ * its next attempt.
+ * @returns what failed in any other way
+ */
+export async function killUnder(server, clients) {
+  await server.kill();
+  const errors = await Promise.all(clients.map((stop) => stop().catch((error) => error)));
+  // A TypeError is fetch's for a lost server.
+  return errors
+    .filter((error) => error instanceof Error && !(error instanceof TypeError))
+    .map(({ message }) => message);
+}
+
 /** Asks until the answer is the wanted one. @returns the milliseconds; undefined after `most` */
 export async function until(ask, wanted, most) {
   const from = performance.now();

@@ -1,12 +1,12 @@
 // `kill -9` while fifty register at once: who was told that they are registered is, who was told
 // nothing is or is not, and nobody is half of it.
-import { randomBytes, randomInt } from 'node:crypto';
+import { randomInt } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { call, json, PASSWORD, tryLogin } from '../client.mjs';
+import { newName, tryLogin, tryRegister } from '../client.mjs';
 import { damages, DATABASES, newDatabase, query } from '../databases.mjs';
 import { startCommand, startServer } from '../processes.mjs';
 import { readyAgain } from '../table.mjs';
-import { endless, until } from '../world.mjs';
+import { endless, killUnder, until } from '../world.mjs';
 
 const WRITERS = 50;
 /** Milliseconds of registrations before the kill. */
@@ -42,7 +42,7 @@ async function onDatabase(kind, rounds, tell) {
     const there = new Set(found.values());
     const halves = [...told, ...there].filter((id) => !told.has(id) || !there.has(id));
     if (halves.length > 0) wrong.push(`${halves.length} are in only one of users and audit`);
-    // Of those whom nobody told: what is there is whole.
+    // The last of them, whom perhaps nobody told: who is there is whole.
     const [username] = [...found.keys()].toReversed();
     const { status } = await tryLogin(server, { username });
     if (status !== 200) wrong.push(`the login of one who is there was answered ${status}`);
@@ -72,24 +72,16 @@ async function registerUntilKilled(server) {
   const acknowledged = new Map();
   const odd = [];
   const registering = async () => {
-    const username = `chaos-${randomBytes(6).toString('hex')}`;
+    const username = newName();
     asked.push(username);
-    const { status, body } = await call(server, '/users', json({ username, password: PASSWORD }));
+    const { status, body } = await tryRegister(server, username);
     if (status === 201) acknowledged.set(username, body.id);
     else odd.push(`a registration was answered ${status} ${body.code}`);
   };
   const writers = Array.from({ length: WRITERS }, () => endless(registering));
   await until(() => acknowledged.size > 0, true, PATIENCE);
   await sleep(randomInt(LOAD));
-  await server.kill();
-  // Each ends with the connection that it was using, or at its next attempt.
-  await Promise.all(
-    writers.map((stop) =>
-      stop().catch((error) => {
-        if (!(error instanceof TypeError)) odd.push(error.message); // fetch's for a lost server
-      }),
-    ),
-  );
+  odd.push(...(await killUnder(server, writers)));
   return { asked, acknowledged, odd };
 }
 

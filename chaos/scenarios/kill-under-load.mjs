@@ -18,7 +18,7 @@ import {
 import { damages, DATABASES, newDatabase, query, reuses } from '../databases.mjs';
 import { startServer } from '../processes.mjs';
 import { readyAgain } from '../table.mjs';
-import { endless, inBatches, until } from '../world.mjs';
+import { endless, inBatches, killUnder, until } from '../world.mjs';
 
 const USERS = 40;
 const CLIENTS = 3;
@@ -154,15 +154,7 @@ async function loadUntilKilled(server, users, admin) {
   const enough = () => [revoked, changed, disabled, deleted].every((list) => list.length > 0);
   // On a machine that has more to do, a while longer: what was not acknowledged proves nothing.
   await until(enough, true, PATIENCE);
-  await server.kill();
-  // Each ends with the connection that it was using, or at its next attempt.
-  await Promise.all(
-    clients.map((stop) =>
-      stop().catch((error) => {
-        if (!(error instanceof TypeError)) done.odd.push(error.message); // fetch's for a lost server
-      }),
-    ),
-  );
+  done.odd.push(...(await killUnder(server, clients)));
   done.current = sessions;
   return done;
 }

@@ -228,9 +228,9 @@ async function sizes(databaseUrl) {
 
 /**
  * V8's heap saws by tens of MiB, over many minutes: so all garbage is collected, and what is left
- * moved together, before each look, and of the slopes between any two minutes the median counts (Theil and Sen), which a few odd ones do
- * not move. A soak shorter than an hour
- * is told its slope and not judged by it.
+ * moved together, before each look, and of the slopes between any two minutes the median counts
+ * (Theil and Sen), which a few odd ones do not move. A soak shorter than an hour is told its slope
+ * and not judged by it.
  */
 function judgeMemory(minutes) {
   const warm = minutes.slice(quarter(minutes));
